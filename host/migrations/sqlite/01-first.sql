@@ -1,0 +1,129 @@
+-- Times are microseconds since 1970 in UTC, durations microseconds, ids the 16 bytes of a UUID, `*_sum` xxh3 checksums.
+
+CREATE TABLE workers (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    started_at INTEGER NOT NULL
+) STRICT;
+
+-- One version of a module. The newest of a name is the one that was published last.
+CREATE TABLE versions (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    entries TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    published_no INTEGER NOT NULL,
+    UNIQUE (name, digest)
+) STRICT;
+
+CREATE INDEX versions_newest ON versions (name, published_no DESC);
+
+-- Siblings have neighbouring ids, so the primary key is also the index of a run's children.
+CREATE TABLE runs (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    parent_id BLOB,
+    parent_generation INTEGER,
+    seq INTEGER,
+    root_id BLOB NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('flow', 'task')),
+    version_id INTEGER NOT NULL,
+    entry TEXT NOT NULL,
+    name TEXT,
+    input TEXT NOT NULL,
+    input_sum INTEGER NOT NULL,
+    settings TEXT,
+    upstream TEXT,
+    idempotency_key TEXT,
+    state TEXT NOT NULL
+        CHECK (state IN ('scheduled', 'running', 'cancelling', 'completed', 'failed', 'crashed', 'cancelled')),
+    generation INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    rescues INTEGER NOT NULL,
+    result TEXT,
+    result_sum INTEGER,
+    failure TEXT,
+    label TEXT,
+    created_at INTEGER NOT NULL,
+    scheduled_at INTEGER NOT NULL,
+    started_at INTEGER,
+    finished_at INTEGER,
+    fuel INTEGER NOT NULL,
+    memory_peak_bytes INTEGER NOT NULL,
+    duration_us INTEGER NOT NULL,
+    worker_id INTEGER,
+    -- The version of the journal's meaning that the run was begun with.
+    journal_version INTEGER NOT NULL DEFAULT 1,
+    CHECK ((finished_at IS NOT NULL) = (state IN ('completed', 'failed', 'crashed', 'cancelled'))),
+    CHECK ((parent_id IS NULL) = (seq IS NULL) AND (parent_id IS NULL) = (parent_generation IS NULL)),
+    CHECK ((result IS NULL) = (result_sum IS NULL))
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX runs_due ON runs (kind, scheduled_at) WHERE state = 'scheduled' AND worker_id IS NULL;
+CREATE INDEX runs_unfinished ON runs (state) WHERE finished_at IS NULL;
+CREATE INDEX runs_top ON runs (id) WHERE parent_id IS NULL;
+
+-- Which run a caller's key stands for.
+CREATE TABLE idempotency_keys (
+    module TEXT NOT NULL,
+    entry TEXT NOT NULL,
+    key TEXT NOT NULL,
+    run_id BLOB NOT NULL,
+    PRIMARY KEY (module, entry, key)
+) STRICT, WITHOUT ROWID;
+
+-- Attempts that were not the last of their run: the last one stands in the run's own row.
+CREATE TABLE attempts (
+    run_id BLOB NOT NULL,
+    number INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    failure TEXT,
+    started_at INTEGER NOT NULL,
+    finished_at INTEGER NOT NULL,
+    fuel INTEGER NOT NULL,
+    memory_peak_bytes INTEGER NOT NULL,
+    duration_us INTEGER NOT NULL,
+    worker_id INTEGER,
+    PRIMARY KEY (run_id, number)
+) STRICT, WITHOUT ROWID;
+
+-- Changes of state that the times of a run and its attempts do not tell.
+CREATE TABLE history (
+    no INTEGER PRIMARY KEY,
+    run_id BLOB NOT NULL,
+    at INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX history_of_run ON history (run_id);
+
+-- What a flow was told, in the order in which it was told.
+CREATE TABLE journal (
+    run_id BLOB NOT NULL,
+    generation INTEGER NOT NULL,
+    no INTEGER NOT NULL,
+    kind TEXT NOT NULL
+        CHECK (kind IN ('child_finished', 'timer_set', 'timer_fired', 'signal', 'timeout', 'variable')),
+    key TEXT NOT NULL,
+    value TEXT,
+    at INTEGER NOT NULL,
+    sum INTEGER NOT NULL,
+    PRIMARY KEY (run_id, generation, no)
+) STRICT, WITHOUT ROWID;
+
+-- `line` counts the lines of one attempt, so that a line is never stored twice.
+CREATE TABLE logs (
+    no INTEGER PRIMARY KEY,
+    root_id BLOB NOT NULL,
+    run_id BLOB NOT NULL,
+    attempt INTEGER NOT NULL,
+    line INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    level INTEGER NOT NULL CHECK (level BETWEEN 0 AND 4),
+    message TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX logs_of_root ON logs (root_id);
+CREATE UNIQUE INDEX logs_of_run ON logs (run_id, attempt, line);

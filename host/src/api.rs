@@ -1,0 +1,78 @@
+//! The HTTP API: JSON under `/api`.
+
+mod error;
+mod extract;
+mod guard;
+mod modules;
+mod runs;
+pub mod shapes;
+mod view;
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::routing::{get, post};
+use axum::{Json, Router, middleware};
+
+use crate::app::{App, MAX_INPUT_BYTES, MAX_MODULE_BYTES};
+use crate::error::{Error, Result};
+use shapes::Health;
+
+pub(crate) use view::summary;
+
+/// What every handler has at hand.
+#[derive(Clone)]
+pub struct ApiState {
+    pub app: Arc<App>,
+    pub info: Arc<ServerInfo>,
+}
+
+/// What the server says of itself.
+#[derive(Debug)]
+pub struct ServerInfo {
+    pub slots: usize,
+    /// Whether it is `tarefa serve`, not another verb that works embedded.
+    pub serves: bool,
+    /// Names beside loopback by which it may be called.
+    pub allowed_hosts: Vec<String>,
+}
+
+/// Every path that the server answers.
+pub fn router(state: ApiState) -> Router {
+    let limit = |bytes: usize| DefaultBodyLimit::max(bytes);
+    Router::new()
+        .route("/", get(crate::pages::index))
+        .route("/api/health", get(health))
+        .route("/api/modules", get(modules::list).post(modules::register).layer(limit(MAX_MODULE_BYTES)))
+        .route("/api/modules/{name}", get(modules::show))
+        .route("/api/runs", get(runs::list).post(runs::submit).layer(limit(2 * MAX_INPUT_BYTES)))
+        .route("/api/runs/{id}", get(runs::show))
+        .route("/api/runs/{id}/children", get(runs::children))
+        .route("/api/runs/{id}/logs", get(runs::logs))
+        .route("/api/runs/{id}/cancel", post(runs::cancel))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(unknown_method)
+        .layer(middleware::from_fn_with_state(state.info.clone(), guard::same_origin))
+        .with_state(state)
+}
+
+async fn health(State(state): State<ApiState>) -> Result<Json<Health>> {
+    let store = &state.app.store;
+    Ok(Json(Health {
+        status: "ok".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        data_dir: state.app.config.data_dir.display().to_string(),
+        slots: state.info.slots,
+        modules: store.count_modules()?,
+        unfinished_runs: store.count_unfinished()?,
+        serves: state.info.serves,
+    }))
+}
+
+async fn unknown_path(uri: axum::http::Uri) -> Error {
+    Error::not_found(format!("path `{}` does not exist", uri.path()))
+}
+
+async fn unknown_method(method: axum::http::Method, uri: axum::http::Uri) -> Error {
+    Error::new(crate::error::ErrorKind::MethodNotAllowed, format!("`{}` does not take {method}", uri.path()))
+}

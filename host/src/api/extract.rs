@@ -1,0 +1,75 @@
+//! Bodies, queries and ids, with errors in our words.
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use crate::domain::RunId;
+use crate::error::{Error, ErrorKind};
+
+/// A body of JSON.
+pub(super) struct JsonBody<T>(pub T);
+
+/// A body of WebAssembly.
+pub(super) struct WasmBody(pub Bytes);
+
+/// The query, without unknown names.
+pub(super) struct Query<T>(pub T);
+
+/// The id in the path.
+pub(super) struct Id(pub RunId);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let body = body(request, state, "application/json").await?;
+        serde_json::from_slice(&body)
+            .map(JsonBody)
+            .map_err(|error| Error::invalid(format!("the body is not what this call takes: {error}")))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for WasmBody {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        body(request, state, "application/wasm").await.map(WasmBody)
+    }
+}
+
+async fn body<S: Send + Sync>(request: Request, state: &S, takes: &str) -> Result<Bytes, Error> {
+    let given = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case(takes) {
+        let message = format!("the content type is `{}`; this call takes `{takes}`", given.escape_debug());
+        return Err(Error::new(ErrorKind::UnsupportedMediaType, message));
+    }
+    Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status().as_u16() {
+        413 => Error::too_large("the body is larger than this call takes (64 MiB for modules, 8 MiB else)"),
+        _ => Error::invalid(format!("the body did not arrive whole: {}", rejection.body_text())),
+    })
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
+        axum::extract::Query::try_from_uri(&parts.uri)
+            .map(|axum::extract::Query(query)| Query(query))
+            .map_err(|rejection| Error::invalid(format!("invalid query: {}", rejection.body_text())))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| Error::invalid(rejection.body_text()))?;
+        text.parse().map(Id).map_err(|_| Error::invalid(format!("`{}` is not a run id", text.escape_debug())))
+    }
+}

@@ -1,0 +1,232 @@
+//! `/api/runs`.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+
+use super::ApiState;
+use super::extract::{Id, JsonBody, Query};
+use super::shapes::{LogShape, Page, RunShape, RunSummary, SubmitShape};
+use super::view::{self, summary};
+use crate::app::{App, NewRun};
+use crate::domain::{Kind, RunId, SettingsPatch, State as RunState, Timestamp};
+use crate::error::{Error, Result};
+use crate::store::{LogFilter, RunFilter};
+use crate::wasm::Level;
+
+const DEFAULT_LIMIT: usize = 50;
+const MAX_LIMIT: usize = 500;
+/// Children and lines of logs come by the thousand.
+const MAX_LONG_LIMIT: usize = 1000;
+/// A client that waits longer asks again.
+const MAX_WAIT_SECONDS: f64 = 300.0;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SubmitQuery {
+    /// Seconds to wait for the end of the run.
+    wait: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    /// One state, or several with commas.
+    state: Option<String>,
+    kind: Option<Kind>,
+    module: Option<String>,
+    entry: Option<String>,
+    root: Option<bool>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    q: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChildrenQuery {
+    /// The execution of the flow; the newest where it is absent.
+    generation: Option<u32>,
+    limit: Option<usize>,
+    cursor: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogsQuery {
+    /// The least level that is shown.
+    level: Option<String>,
+    /// Only lines after this number.
+    after: Option<i64>,
+    cursor: Option<i64>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn submit(
+    State(state): State<ApiState>,
+    Query(query): Query<SubmitQuery>,
+    JsonBody(body): JsonBody<SubmitShape>,
+) -> Result<(StatusCode, Json<RunShape>)> {
+    let app = &state.app;
+    if let Some(wait) = query.wait
+        && !(0.0..=MAX_WAIT_SECONDS).contains(&wait)
+    {
+        return Err(Error::invalid(format!("`wait` is {wait}; it goes from 0 to {MAX_WAIT_SECONDS} seconds")));
+    }
+    let (mut run, new) = app.submit(new_run(body))?;
+    if let Some(wait) = query.wait {
+        run = wait_for_end(app, run.id, Duration::from_secs_f64(wait)).await?;
+    }
+    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(view::details(app, run)?)))
+}
+
+async fn wait_for_end(app: &App, id: RunId, wait: Duration) -> Result<crate::domain::Run> {
+    let finished = app.events.when_finished(id);
+    // Only now: it may have finished before somebody listened.
+    let run = app.run(id)?;
+    if run.state.is_final() {
+        app.events.forget(id);
+        return Ok(run);
+    }
+    let _ = tokio::time::timeout(wait, finished).await;
+    app.events.forget(id);
+    app.run(id)
+}
+
+fn new_run(body: SubmitShape) -> NewRun {
+    NewRun {
+        module: body.module,
+        entry: body.entry,
+        digest: body.digest,
+        parameters: body.parameters.unwrap_or_default(),
+        name: body.name,
+        idempotency_key: body.idempotency_key,
+        scheduled_at: body.scheduled_at,
+        settings: SettingsPatch {
+            limits: body.limits,
+            retries: body.retries,
+            metering: body.metering,
+            tags: body.tags,
+            timezone: body.timezone,
+            dirs: body.grants.map(|grants| grants.dirs),
+        },
+    }
+}
+
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<RunSummary>>> {
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let filter = RunFilter {
+        states: parse_states(query.state.as_deref().unwrap_or_default())?,
+        kind: query.kind,
+        module: query.module,
+        entry: query.entry,
+        top: query.root.unwrap_or(false),
+        since: query.since,
+        until: query.until,
+        text: query.q,
+        before: query.cursor.as_deref().map(parse_cursor).transpose()?,
+        limit: limit + 1,
+    };
+    let app = state.app.clone();
+    let page = blocking(move || {
+        let mut runs = app.store.runs(&filter)?;
+        let more = runs.len() > limit;
+        runs.truncate(limit);
+        let next_cursor = runs.last().filter(|_| more).map(|run| run.id.to_string());
+        let items = runs.iter().map(|run| summary(&app, run)).collect::<Result<_>>()?;
+        Ok(Page { items, next_cursor })
+    });
+    Ok(Json(page.await?))
+}
+
+pub(super) async fn show(State(state): State<ApiState>, Id(id): Id) -> Result<Json<RunShape>> {
+    let run = state.app.run(id)?;
+    Ok(Json(view::details(&state.app, run)?))
+}
+
+pub(super) async fn children(
+    State(state): State<ApiState>,
+    Id(id): Id,
+    Query(query): Query<ChildrenQuery>,
+) -> Result<Json<Page<RunSummary>>> {
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LONG_LIMIT);
+    let app = state.app.clone();
+    let page = blocking(move || {
+        let parent = app.run(id)?;
+        let generation = query.generation.unwrap_or(parent.generation);
+        let mut runs = app.store.children(id, generation, query.cursor.unwrap_or(0), limit + 1)?;
+        let next = (runs.len() > limit).then(|| runs.pop()).flatten().and_then(|run| run.parent);
+        let items = runs.iter().map(|run| summary(&app, run)).collect::<Result<_>>()?;
+        Ok(Page { items, next_cursor: next.map(|next| next.seq.to_string()) })
+    });
+    Ok(Json(page.await?))
+}
+
+pub(super) async fn logs(
+    State(state): State<ApiState>,
+    Id(id): Id,
+    Query(query): Query<LogsQuery>,
+) -> Result<Json<Page<LogShape>>> {
+    let limit = query.limit.unwrap_or(MAX_LONG_LIMIT).clamp(1, MAX_LONG_LIMIT);
+    let level = query.level.as_deref().map(parse_level).transpose()?.unwrap_or(0);
+    let after = query.after.or(query.cursor).unwrap_or(0);
+    let app = state.app.clone();
+    let page = blocking(move || {
+        let run = app.run(id)?;
+        let filter = LogFilter { after, level, limit };
+        let lines = match run.kind {
+            Kind::Flow => app.store.logs(id, run.root_id, filter)?,
+            Kind::Task => app.store.own_logs(id, filter)?,
+        };
+        let next_cursor = lines.last().filter(|_| lines.len() == limit).map(|line| line.no.to_string());
+        Ok(Page { items: lines.into_iter().map(view::log_line).collect(), next_cursor })
+    });
+    Ok(Json(page.await?))
+}
+
+pub(super) async fn cancel(State(state): State<ApiState>, Id(id): Id) -> Result<Json<RunShape>> {
+    let run = state.app.cancel(id).await?;
+    Ok(Json(view::details(&state.app, run)?))
+}
+
+/// Reads that may take long run where they hold up nobody.
+async fn blocking<T: Send + 'static>(read: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(read).await.map_err(|error| anyhow::anyhow!(error))?
+}
+
+fn parse_states(text: &str) -> Result<Vec<RunState>> {
+    text.split(',')
+        .filter(|name| !name.is_empty())
+        .map(|name| {
+            RunState::parse(name).ok_or_else(|| {
+                let known = RunState::ALL.map(|state| state.as_str()).join(", ");
+                Error::invalid(format!("unknown state `{}`; states are {known}", name.escape_debug()))
+            })
+        })
+        .collect()
+}
+
+fn parse_level(name: &str) -> Result<u8> {
+    let levels = [Level::Trace, Level::Debug, Level::Info, Level::Warn, Level::Error];
+    levels
+        .into_iter()
+        .find(|level| crate::wasm::level_name(*level) == name)
+        .map(|level| level as u8)
+        .ok_or_else(|| {
+            let message = format!("unknown level `{}`; levels are trace, debug, info, warn, error", name.escape_debug());
+            Error::invalid(message)
+        })
+}
+
+fn parse_cursor(text: &str) -> Result<RunId> {
+    text.parse().map_err(|_| Error::invalid(format!("`{}` is not a cursor of this list", text.escape_debug())))
+}

@@ -1,0 +1,168 @@
+//! What goes over the wire: the JSON of the API, read by the client and written by the server.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::domain::attempt::HistoryItem;
+use crate::domain::{
+    Attempt, Digest, DirGrant, Entry, Failure, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State, Usage,
+    WaitingFor,
+};
+
+/// One page of a list.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Give it back as `?cursor=` for the next page; absent on the last.
+    pub next_cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Health {
+    pub status: String,
+    pub version: String,
+    pub data_dir: String,
+    pub slots: usize,
+    pub modules: u64,
+    pub unfinished_runs: u64,
+    /// False while another kind of process than `tarefa serve` holds the data directory.
+    pub serves: bool,
+}
+
+/// A module in lists and after its registration.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ModuleShape {
+    pub name: String,
+    /// Of the newest version.
+    pub digest: Digest,
+    pub size_bytes: u64,
+    pub created_at: Timestamp,
+    pub entries: Vec<Entry>,
+    /// Newest first; only where one module is asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub versions: Option<Vec<VersionShape>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct VersionShape {
+    pub digest: Digest,
+    pub size_bytes: u64,
+    pub created_at: Timestamp,
+}
+
+/// The body of `POST /api/runs`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubmitShape {
+    pub module: String,
+    /// May be left out where the module has one flow, or one entry.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub entry: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub parameters: Option<serde_json::Map<String, serde_json::Value>>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub name: Option<String>,
+    /// Makes the submit safe to repeat; unique per entry.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub idempotency_key: Option<String>,
+    /// The earliest time to start.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub scheduled_at: Option<Timestamp>,
+    /// A module version other than the newest.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<Digest>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub limits: Option<LimitsPatch>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retries: Option<Retries>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub metering: Option<Metering>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tags: Option<Vec<String>>,
+    /// An IANA time zone name.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub timezone: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub grants: Option<GrantsShape>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantsShape {
+    #[serde(default)]
+    pub dirs: Vec<DirGrant>,
+}
+
+/// A run in lists.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RunSummary {
+    pub id: RunId,
+    pub kind: Kind,
+    pub module: String,
+    pub digest: Digest,
+    pub entry: String,
+    /// What people see of the entry.
+    pub title: String,
+    pub name: String,
+    pub parent_id: Option<RunId>,
+    /// Of a child: the execution of the flow that submitted it, and its place in it, from 0.
+    pub generation: Option<u32>,
+    pub seq: Option<u32>,
+    pub state: State,
+    pub waiting_for: Option<WaitingFor>,
+    pub label: Option<String>,
+    pub failure: Option<Failure>,
+    pub n_attempts: u32,
+    pub created_at: Timestamp,
+    pub scheduled_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    pub usage: Usage,
+}
+
+/// A run with all that is known of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RunShape {
+    #[serde(flatten)]
+    pub summary: RunSummary,
+    pub root_id: RunId,
+    pub parameters: Box<RawValue>,
+    pub result: Option<Box<RawValue>>,
+    pub limits: Limits,
+    pub retries: Retries,
+    pub tags: Vec<String>,
+    pub timezone: String,
+    pub grants: GrantsShape,
+    pub idempotency_key: Option<String>,
+    /// Siblings that it takes data from or waits for.
+    pub upstream: crate::domain::run::Upstream,
+    /// Child runs by state; only of flows.
+    pub children: std::collections::BTreeMap<String, u64>,
+    pub attempts: Vec<Attempt>,
+    pub history: Vec<HistoryItem>,
+}
+
+/// A line of a run's log.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LogShape {
+    /// Grows with each line; give it back as `?after=`.
+    pub no: i64,
+    pub at: Timestamp,
+    pub run_id: RunId,
+    pub attempt: u32,
+    pub level: String,
+    pub message: String,
+}
+
+/// Every error's body.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ErrorShape {
+    pub error: ErrorBody,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ErrorBody {
+    pub kind: crate::error::ErrorKind,
+    pub message: String,
+}

@@ -1,0 +1,142 @@
+//! Runs as they are shown: what is stored, and what follows from it.
+
+use serde_json::value::RawValue;
+
+use super::shapes::{GrantsShape, LogShape, RunShape, RunSummary};
+use crate::app::App;
+use crate::domain::attempt::HistoryItem;
+use crate::domain::run::default_name;
+use crate::domain::{Attempt, Kind, Run, State, WaitingFor};
+use crate::error::Result;
+use crate::store::StoredLine;
+
+/// A run in the short form of lists.
+pub(crate) fn summary(app: &App, run: &Run) -> Result<RunSummary> {
+    let version = app.version(run.version)?;
+    // An entry that a flow asked for in vain has no title.
+    let title = version.find(&run.entry).map_or(&*run.entry, |index| version.module.entries[index].title());
+    let seq = run.parent.map(|parent| parent.seq);
+    Ok(RunSummary {
+        id: run.id,
+        kind: run.kind,
+        module: run.module.to_string(),
+        digest: run.digest.clone(),
+        entry: run.entry.to_string(),
+        name: run.name.as_deref().map_or_else(|| default_name(title, seq), str::to_owned),
+        title: title.to_owned(),
+        parent_id: run.parent.map(|parent| parent.id),
+        generation: run.parent.map(|parent| parent.generation),
+        seq,
+        state: run.state,
+        waiting_for: waiting_for(run),
+        label: run.label.as_deref().map(str::to_owned),
+        failure: run.failure.as_deref().cloned(),
+        n_attempts: run.attempt,
+        created_at: run.created_at,
+        scheduled_at: run.scheduled_at,
+        started_at: run.started_at,
+        finished_at: run.finished_at,
+        usage: run.usage,
+    })
+}
+
+fn waiting_for(run: &Run) -> Option<WaitingFor> {
+    match run.state {
+        State::Scheduled if run.attempt > 0 => Some(WaitingFor::Retry),
+        State::Scheduled => Some(WaitingFor::Slot),
+        _ => None,
+    }
+}
+
+/// A run with all that is known of it.
+pub(super) fn details(app: &App, run: Run) -> Result<RunShape> {
+    let summary = summary(app, &run)?;
+    let attempts = attempts(app, &run)?;
+    let history = history(&run, &attempts, app.store.history(run.id)?);
+    let settings = match app.plan(&run) {
+        Ok(plan) => (*plan.settings).clone(),
+        Err(_) => app.default_settings(&run),
+    };
+    let children = match run.kind {
+        Kind::Flow => app.store.count_children(run.id, run.generation)?,
+        Kind::Task => Default::default(),
+    };
+    Ok(RunShape {
+        root_id: run.root_id,
+        parameters: raw(&run.input)?,
+        result: run.result.as_deref().map(raw).transpose()?,
+        limits: settings.limits,
+        retries: settings.retries,
+        tags: settings.tags,
+        timezone: settings.timezone,
+        grants: GrantsShape { dirs: settings.dirs },
+        idempotency_key: run.idempotency_key.as_deref().map(str::to_owned),
+        upstream: run.upstream.as_deref().cloned().unwrap_or_default(),
+        children,
+        attempts,
+        history,
+        summary,
+    })
+}
+
+fn raw(json: &str) -> Result<Box<RawValue>> {
+    Ok(RawValue::from_string(json.to_owned()).map_err(anyhow::Error::from)?)
+}
+
+/// All attempts: those on record, and the last, which the run's own row tells.
+fn attempts(app: &App, run: &Run) -> Result<Vec<Attempt>> {
+    let mut attempts = app.store.attempts(run.id)?;
+    let recorded = attempts.last().map_or(0, |attempt| attempt.number);
+    if let Some(started_at) = run.started_at
+        && run.attempt > recorded
+    {
+        attempts.push(Attempt {
+            number: run.attempt,
+            state: run.state,
+            failure: run.failure.as_deref().cloned(),
+            started_at,
+            finished_at: run.finished_at,
+            usage: run.usage,
+            worker: run.worker.map(|id| app.store.worker_name(id)).transpose()?.flatten(),
+        });
+    }
+    Ok(attempts)
+}
+
+/// The changes of state in order: from the times of the run and its attempts, with `more` that these do not tell.
+fn history(run: &Run, attempts: &[Attempt], more: Vec<HistoryItem>) -> Vec<HistoryItem> {
+    let mut items = vec![HistoryItem { at: run.created_at, state: State::Scheduled, reason: None }];
+    let last = attempts.len().saturating_sub(1);
+    for (n, attempt) in attempts.iter().enumerate() {
+        items.push(HistoryItem { at: attempt.started_at, state: State::Running, reason: None });
+        let is_current = n == last && attempt.number == run.attempt && run.started_at.is_some();
+        if let (Some(at), Some(failure)) = (attempt.finished_at, &attempt.failure)
+            && !is_current
+            && attempt.state == State::Failed
+        {
+            let reason = Some(format!("attempt {} failed: {}", attempt.number, failure.message));
+            items.push(HistoryItem { at, state: State::Scheduled, reason });
+        }
+    }
+    if let Some(at) = run.finished_at
+        && !more.iter().any(|item| item.state == run.state)
+    {
+        let reason = run.failure.as_deref().map(|failure| failure.message.clone());
+        items.push(HistoryItem { at, state: run.state, reason });
+    }
+    items.extend(more);
+    items.sort_by_key(|item| (item.at, item.state.is_final()));
+    items
+}
+
+pub(super) fn log_line(line: StoredLine) -> LogShape {
+    const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
+    LogShape {
+        no: line.no,
+        at: line.at,
+        run_id: line.run_id,
+        attempt: line.attempt,
+        level: LEVELS[usize::from(line.level).min(LEVELS.len() - 1)].to_owned(),
+        message: line.message,
+    }
+}

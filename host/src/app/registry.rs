@@ -1,0 +1,193 @@
+//! Registered modules in memory, and how an entry of theirs is carried out.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use super::App;
+use crate::domain::module::nearest;
+use crate::domain::parameters::Schema;
+use crate::domain::{Digest, Entry, Failure, FailureKind, Limits, Module, Run, Settings, SettingsPatch};
+use crate::error::{Error, Result};
+use crate::wasm::Component;
+
+/// Versions that are kept in memory; past this many all are forgotten and read anew.
+const MAX_VERSIONS: usize = 10_000;
+
+#[derive(Default)]
+pub(super) struct Registry {
+    versions: RwLock<HashMap<i64, Arc<Version>>>,
+}
+
+/// One version of a module, ready to be asked.
+pub struct Version {
+    pub id: i64,
+    pub name: Arc<str>,
+    pub module: Module,
+    schemas: Vec<OnceLock<Schema>>,
+}
+
+/// How one entry is carried out: all that its runs have in common.
+pub struct Plan {
+    pub version: Arc<Version>,
+    /// Its place in the module.
+    index: usize,
+    pub entry_name: Arc<str>,
+    pub title: Arc<str>,
+    pub settings: Arc<Settings>,
+    /// Set once the first attempt needs it.
+    pub component: tokio::sync::OnceCell<Arc<Component>>,
+}
+
+impl Version {
+    fn new(id: i64, module: Module) -> Version {
+        let schemas = module.entries.iter().map(|_| OnceLock::new()).collect();
+        Version { id, name: module.name.as_str().into(), module, schemas }
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.module.entries.iter().position(|entry| entry.name == name)
+    }
+
+    /// The place of the entry with that name.
+    ///
+    /// # Errors
+    ///
+    /// Names the nearest one, or all.
+    pub fn find(&self, name: &str) -> std::result::Result<usize, String> {
+        self.position(name).ok_or_else(|| {
+            let shown: String = name.chars().take(100).flat_map(char::escape_debug).collect();
+            let names = || self.module.entries.iter().map(|entry| entry.name.as_str());
+            match nearest(name, names()) {
+                Some(near) => format!("module `{}` has no entry `{shown}`; did you mean `{near}`?", self.name),
+                None => {
+                    let names: Vec<String> = names().map(|name| format!("`{name}`")).collect();
+                    format!("module `{}` has no entry `{shown}` (it has {})", self.name, names.join(", "))
+                }
+            }
+        })
+    }
+
+    /// What a run of an entry may be given: the compiled schema.
+    pub fn schema(&self, index: usize) -> &Schema {
+        self.schemas[index].get_or_init(|| {
+            let anything = serde_json::json!({"type": "object"});
+            let schema = self.module.entries[index].input.as_ref().unwrap_or(&anything);
+            Schema::compile(schema).expect("the schema was compiled when the module was registered")
+        })
+    }
+}
+
+impl Plan {
+    /// How an entry is carried out with `patch` over what it says itself. What a child inherits (time zone, grants,
+    /// metering) is the top-level run's.
+    pub fn new(version: Arc<Version>, index: usize, patch: &SettingsPatch, inherited: &SettingsPatch) -> Plan {
+        let entry = &version.module.entries[index];
+        let limits = Limits::default_for(entry.kind).patched(&entry.limits);
+        let settings = Settings {
+            limits: limits.patched(patch.limits.as_ref().unwrap_or(&Default::default())),
+            retries: patch.retries.clone().unwrap_or_else(|| entry.retries.clone()),
+            tags: patch.tags.clone().unwrap_or_else(|| entry.tags.clone()),
+            metering: patch.metering.or(inherited.metering).unwrap_or_default(),
+            timezone: patch.timezone.clone().or_else(|| inherited.timezone.clone()).unwrap_or_else(|| "UTC".to_owned()),
+            dirs: patch.dirs.clone().or_else(|| inherited.dirs.clone()).unwrap_or_default(),
+        };
+        Plan {
+            entry_name: entry.name.as_str().into(),
+            title: entry.title().into(),
+            settings: Arc::new(settings),
+            component: tokio::sync::OnceCell::new(),
+            index,
+            version,
+        }
+    }
+
+    pub fn entry(&self) -> &Entry {
+        &self.version.module.entries[self.index]
+    }
+
+    pub fn schema(&self) -> &Schema {
+        self.version.schema(self.index)
+    }
+}
+
+impl App {
+    /// The version with that number.
+    pub fn version(&self, id: i64) -> Result<Arc<Version>> {
+        let read = self.registry.versions.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(version) = read.get(&id) {
+            return Ok(version.clone());
+        }
+        drop(read);
+        let module = self.store.version(id)?;
+        let module = module.ok_or_else(|| Error::not_found(format!("version {id} of a module does not exist")))?;
+        let version = Arc::new(Version::new(id, module));
+        let mut versions = self.registry.versions.write().unwrap_or_else(PoisonError::into_inner);
+        if versions.len() >= MAX_VERSIONS {
+            versions.clear();
+        }
+        Ok(versions.entry(id).or_insert(version).clone())
+    }
+
+    /// The newest version of a module, or the one with that digest.
+    ///
+    /// # Errors
+    ///
+    /// `not_found`, with the nearest name.
+    pub fn find_version(&self, name: &str, digest: Option<&Digest>) -> Result<Arc<Version>> {
+        if let Some(id) = self.store.find_version(name, digest)? {
+            return self.version(id);
+        }
+        let shown: String = name.chars().take(100).flat_map(char::escape_debug).collect();
+        if let Some(digest) = digest
+            && self.store.find_version(name, None)?.is_some()
+        {
+            return Err(Error::not_found(format!("module `{shown}` has no version `{digest}`")));
+        }
+        let modules = self.store.modules("", 1000)?;
+        let near = nearest(name, modules.iter().map(|module| module.name.as_str()));
+        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        Err(Error::not_found(format!("module `{shown}` does not exist{hint}")))
+    }
+
+    /// The entry that a flow of `version` means by `name`: one of its own module, or `module/entry`.
+    pub fn find_entry(&self, version: &Arc<Version>, name: &str) -> std::result::Result<(Arc<Version>, usize), Failure> {
+        let missing = |why: String| Failure::new(FailureKind::MissingEntry, why);
+        match name.split_once('/') {
+            None => Ok((version.clone(), version.find(name).map_err(missing)?)),
+            Some((module, entry)) => {
+                let version = self.find_version(module, None).map_err(|error| missing(error.message))?;
+                let index = version.find(entry).map_err(missing)?;
+                Ok((version, index))
+            }
+        }
+    }
+
+    /// How a run on record is carried out.
+    ///
+    /// # Errors
+    ///
+    /// Where its entry cannot be found.
+    pub fn plan(&self, run: &Run) -> Result<Plan> {
+        let version = self.version(run.version)?;
+        let index = version.find(&run.entry).map_err(Error::not_found)?;
+        let patch = run.settings.as_deref().cloned().unwrap_or_default();
+        if run.parent.is_none() {
+            return Ok(Plan::new(version, index, &patch, &patch));
+        }
+        let root = self.run(run.root_id)?;
+        let inherited = root.settings.as_deref().cloned().unwrap_or_default();
+        Ok(Plan::new(version, index, &patch, &inherited))
+    }
+
+    /// The settings of a run whose entry does not exist: what any entry of its kind would have.
+    pub fn default_settings(&self, run: &Run) -> Settings {
+        Settings {
+            limits: Limits::default_for(run.kind),
+            retries: Default::default(),
+            metering: Default::default(),
+            tags: Vec::new(),
+            timezone: self.config.timezone.clone(),
+            dirs: Vec::new(),
+        }
+    }
+}

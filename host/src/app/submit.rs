@@ -1,0 +1,194 @@
+//! Submits of top-level runs.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::{App, Plan};
+use crate::domain::run::{MAX_RUN_NAME, MAX_TAG, MAX_TAGS, render_name};
+use crate::domain::{Digest, Run, SettingsPatch, State, Usage};
+use crate::error::{Error, Result};
+use crate::store::Inserted;
+
+/// The largest input of a run, as JSON text in bytes.
+pub const MAX_INPUT_BYTES: usize = 4 << 20;
+/// The longest idempotency key, in bytes.
+const MAX_KEY: usize = 256;
+/// How deeply arrays and objects of an input may lie in each other is the JSON parser's limit, 128.
+
+/// A request to execute an entry.
+#[derive(Debug, Default)]
+pub struct NewRun {
+    pub module: String,
+    /// None: the only flow, or the only entry.
+    pub entry: Option<String>,
+    pub digest: Option<Digest>,
+    pub parameters: Map<String, Value>,
+    pub name: Option<String>,
+    pub idempotency_key: Option<String>,
+    pub scheduled_at: Option<Timestamp>,
+    pub settings: SettingsPatch,
+}
+
+impl App {
+    /// Puts a run on record; it is there before this returns. Returns the run, and whether it is new: a repeated
+    /// idempotency key gives the first run again.
+    ///
+    /// # Errors
+    ///
+    /// `not_found` for module and entry, `invalid` for parameters and settings, `forbidden` for grants, `conflict` for
+    /// a key that stands for other parameters.
+    pub fn submit(&self, new: NewRun) -> Result<(Run, bool)> {
+        let version = self.find_version(&new.module, new.digest.as_ref())?;
+        let index = match &new.entry {
+            Some(name) => version.find(name).map_err(Error::not_found)?,
+            None => {
+                let entry = super::register::only_entry(&version.module).map_err(Error::invalid)?;
+                version.find(&entry.name).map_err(Error::not_found)?
+            }
+        };
+        self.check_settings(&new.settings)?;
+        let mut settings = new.settings;
+        settings.timezone.get_or_insert_with(|| self.config.timezone.clone());
+        if let Some(dirs) = settings.dirs {
+            settings.dirs = Some(self.resolve_dirs(dirs)?);
+        }
+        let plan = Plan::new(version, index, &settings, &settings);
+        let parameters = plan.schema().complete(new.parameters).map_err(Error::invalid)?;
+        let run = self.new_run(&plan, parameters, new.name, new.idempotency_key, new.scheduled_at)?;
+        match self.store.insert_run(&run)? {
+            Inserted::Inserted => {
+                self.events.run_is_due(run.kind);
+                Ok((run, true))
+            }
+            Inserted::Exists(id) => {
+                let existing = self.run(id)?;
+                if existing.input != run.input {
+                    let key = run.idempotency_key.as_deref().unwrap_or_default();
+                    let message = format!("idempotency key `{key}` stands for run `{id}`, which has other parameters");
+                    return Err(Error::conflict(message));
+                }
+                Ok((existing, false))
+            }
+        }
+    }
+
+    fn new_run(
+        &self,
+        plan: &Plan,
+        parameters: Map<String, Value>,
+        name: Option<String>,
+        idempotency_key: Option<String>,
+        scheduled_at: Option<Timestamp>,
+    ) -> Result<Run> {
+        if let Some(key) = &idempotency_key
+            && (key.is_empty() || key.len() > MAX_KEY)
+        {
+            return Err(Error::invalid(format!(
+                "the idempotency key has {} bytes; it takes 1 to {MAX_KEY}",
+                key.len()
+            )));
+        }
+        let name = match (name, &plan.entry().run_name) {
+            (Some(name), _) => Some(check_run_name(name).map_err(Error::invalid)?),
+            (None, Some(template)) => Some(render_name(template, &parameters)),
+            (None, None) => None,
+        };
+        let input = Value::Object(parameters).to_string();
+        if input.len() > MAX_INPUT_BYTES {
+            return Err(Error::too_large(format!(
+                "the parameters have {} bytes and the limit is {MAX_INPUT_BYTES}; pass larger data as a file",
+                input.len()
+            )));
+        }
+        let now = self.clock.now();
+        let id = self.new_id(now);
+        Ok(Run {
+            id,
+            parent: None,
+            root_id: id,
+            kind: plan.entry().kind,
+            module: plan.version.name.clone(),
+            digest: plan.version.module.digest.clone(),
+            version: plan.version.id,
+            entry: plan.entry_name.clone(),
+            name: name.map(Into::into),
+            input: input.into(),
+            settings: Some(Arc::new(frozen(plan))),
+            upstream: None,
+            idempotency_key: idempotency_key.map(Into::into),
+            state: State::Scheduled,
+            generation: 0,
+            attempt: 0,
+            rescues: 0,
+            result: None,
+            failure: None,
+            label: None,
+            created_at: now,
+            scheduled_at: scheduled_at.unwrap_or(now),
+            started_at: None,
+            finished_at: None,
+            usage: Usage::default(),
+            worker: None,
+        })
+    }
+
+    /// What a caller or a flow says on how to carry a run out.
+    pub fn check_settings(&self, settings: &SettingsPatch) -> Result<()> {
+        if let Some(limits) = &settings.limits {
+            limits.check(&self.config.caps).map_err(Error::invalid)?;
+        }
+        if let Some(retries) = &settings.retries {
+            retries.check().map_err(Error::invalid)?;
+        }
+        if let Some(tags) = &settings.tags {
+            if tags.len() > MAX_TAGS {
+                return Err(Error::invalid(format!("{} tags; the most is {MAX_TAGS}", tags.len())));
+            }
+            if let Some(tag) = tags.iter().find(|tag| tag.is_empty() || tag.len() > MAX_TAG) {
+                return Err(Error::invalid(format!("a tag has {} bytes; it takes 1 to {MAX_TAG}", tag.len())));
+            }
+        }
+        if let Some(zone) = &settings.timezone {
+            jiff::tz::TimeZone::get(zone)
+                .map_err(|_| Error::invalid(format!("unknown time zone `{}`", zone.escape_debug())))?;
+        }
+        Ok(())
+    }
+}
+
+/// The settings with every value in place, so that a later default does not change a run that was accepted.
+fn frozen(plan: &Plan) -> SettingsPatch {
+    let settings = &plan.settings;
+    let limits = &settings.limits;
+    SettingsPatch {
+        limits: Some(crate::domain::LimitsPatch {
+            fuel: Some(limits.fuel),
+            memory_bytes: Some(limits.memory_bytes),
+            timeout_ms: limits.timeout_ms,
+            output_bytes: Some(limits.output_bytes),
+            log_bytes: Some(limits.log_bytes),
+            children: Some(limits.children),
+        }),
+        retries: Some(settings.retries.clone()),
+        metering: Some(settings.metering),
+        tags: Some(settings.tags.clone()),
+        timezone: Some(settings.timezone.clone()),
+        dirs: (!settings.dirs.is_empty()).then(|| settings.dirs.clone()),
+    }
+}
+
+/// # Errors
+///
+/// Where the name is empty, too long, or has control characters.
+pub fn check_run_name(name: String) -> std::result::Result<String, String> {
+    let length = name.chars().count();
+    if length == 0 || length > MAX_RUN_NAME {
+        return Err(format!("the run's name has {length} characters; it takes 1 to {MAX_RUN_NAME}"));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(format!("the run's name `{}` has control characters", name.escape_debug()));
+    }
+    Ok(name)
+}

@@ -1,0 +1,166 @@
+//! Follows a run to its end: its log and the changes of the runs below it, in plain lines on stderr.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::format::{harmless, run_duration, thousands};
+use super::logs::{Reader, Stream, print, print_as};
+use super::output::{Output, state_colour};
+use crate::api::shapes::{RunShape, RunSummary};
+use crate::client::Client;
+use crate::domain::{Kind, RunId, State};
+use crate::error::Result;
+
+/// The first wait between two looks at a run; it doubles up to the longest.
+const FIRST_INTERVAL: Duration = Duration::from_millis(10);
+const LONGEST_INTERVAL: Duration = Duration::from_millis(100);
+/// Children of a flow up to which each of them has its lines; of more, only their numbers are told.
+const MOST_CHILDREN: u32 = 200;
+/// How often the numbers of many children are told.
+const NUMBERS_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(super) struct Follower<'a> {
+    client: &'a Client,
+    out: &'a Output,
+    run: RunId,
+    /// Nothing is told, only the end is waited for.
+    quiet: bool,
+    log: Reader,
+    /// The state in which each run below was seen last.
+    seen: HashMap<RunId, State>,
+    /// Flows whose children may still change.
+    flows: Vec<RunId>,
+    /// When the numbers of many children were told last, and what was told.
+    told: (Option<Instant>, String),
+}
+
+/// A line to be told, in its place in time.
+type Event = (Timestamp, String);
+
+impl<'a> Follower<'a> {
+    pub(super) fn new(client: &'a Client, out: &'a Output, run: &RunSummary, quiet: bool) -> Follower<'a> {
+        let mut log = Reader::new(client.clone(), run.id, None);
+        log.learn_name(run.id, &run.name);
+        let flows = if run.kind == Kind::Flow { vec![run.id] } else { Vec::new() };
+        Follower { client, out, run: run.id, quiet, log, seen: HashMap::new(), flows, told: (None, String::new()) }
+    }
+
+    /// The run as it is when it is final.
+    pub(super) async fn follow(mut self) -> Result<RunShape> {
+        let mut interval = FIRST_INTERVAL;
+        loop {
+            let run = self.client.run(self.run).await?;
+            if !self.quiet {
+                self.tell(&run).await?;
+            }
+            if run.summary.state.is_final() {
+                return Ok(run);
+            }
+            tokio::time::sleep(interval).await;
+            interval = (interval * 2).min(LONGEST_INTERVAL);
+        }
+    }
+
+    /// Tells what is new. `run` was read before, so nothing is missed where it is final.
+    async fn tell(&mut self, run: &RunShape) -> Result<()> {
+        let mut events: Vec<Event> = Vec::new();
+        let mut i = 0;
+        while i < self.flows.len() {
+            if self.look_below(self.flows[i], &mut events).await? {
+                i += 1;
+            } else {
+                self.flows.swap_remove(i);
+            }
+        }
+        if run.children.values().sum::<u64>() > u64::from(MOST_CHILDREN) {
+            self.tell_numbers(run);
+        }
+        loop {
+            let (lines, more) = self.log.next().await?;
+            for line in lines {
+                let name = self.log.name(line.run_id).await?;
+                let text = print(self.out, &line, &name, Stream::Err);
+                events.push((line.at, text));
+            }
+            if !more {
+                break;
+            }
+            self.write(&mut events);
+        }
+        self.write(&mut events);
+        Ok(())
+    }
+
+    /// Notes how the children of one flow have changed. False where there is no more to see of them.
+    async fn look_below(&mut self, flow: RunId, events: &mut Vec<Event>) -> Result<bool> {
+        let is_root = flow == self.run;
+        let over = !is_root && self.seen.get(&flow).is_some_and(|state| state.is_final());
+        let page = self.client.children(flow, MOST_CHILDREN, None).await?;
+        if page.next_cursor.is_some() {
+            return Ok(false);
+        }
+        for child in &page.items {
+            let before = self.seen.insert(child.id, child.state);
+            if before.is_none() {
+                self.log.learn_name(child.id, &child.name);
+                if child.kind == Kind::Flow {
+                    self.flows.push(child.id);
+                }
+            }
+            self.note_change(child, before, events);
+        }
+        Ok(!over)
+    }
+
+    fn note_change(&self, run: &RunSummary, before: Option<State>, events: &mut Vec<Event>) {
+        if before == Some(run.state) {
+            return;
+        }
+        let (at, message) = match (run.state, run.finished_at) {
+            (State::Running, _) => (run.started_at.unwrap_or(run.created_at), "running".to_owned()),
+            (state, Some(at)) if state.is_final() => (at, ended(self.out, run)),
+            // That a run waits for its turn or its next attempt is said by its log.
+            _ => return,
+        };
+        events.push((at, print_as(self.out, at, "state", &run.name, &message, Stream::Err)));
+    }
+
+    /// How many children there are in each state, at most once in a while.
+    fn tell_numbers(&mut self, run: &RunShape) {
+        if self.told.0.is_some_and(|at| at.elapsed() < NUMBERS_INTERVAL) && !run.summary.state.is_final() {
+            return;
+        }
+        let states = State::ALL.iter().filter_map(|state| run.children.get_key_value(state.as_str()));
+        let numbers: Vec<String> = states.map(|(state, count)| format!("{} {state}", thousands(*count))).collect();
+        let message = format!("runs below: {}", numbers.join(", "));
+        if message != self.told.1 {
+            self.out.note(&print_as(self.out, Timestamp::now(), "state", &run.summary.name, &message, Stream::Err));
+        }
+        self.told = (Some(Instant::now()), message);
+    }
+
+    fn write(&self, events: &mut Vec<Event>) {
+        events.sort_by_key(|(at, _)| *at);
+        for (_, text) in events.drain(..) {
+            self.out.note(&text);
+        }
+    }
+}
+
+/// `completed in 12 ms`, `failed after 2.00 s: task_error: …`.
+pub(super) fn ended(out: &Output, run: &RunSummary) -> String {
+    let mut text = out.on_stderr(run.state.as_str(), state_colour(run.state));
+    if let Some(label) = &run.label {
+        text += &format!(" ({})", harmless(label, 0));
+    }
+    if let Some(duration) = run_duration(run, Timestamp::now()) {
+        text += if run.state == State::Completed { " in " } else { " after " };
+        text += &duration;
+    }
+    match &run.failure {
+        Some(failure) => format!("{text}: {}: {}", failure.kind.name(), harmless(&failure.message, 2)),
+        None => text,
+    }
+}

@@ -1,0 +1,130 @@
+//! Where the command line writes: results alone on stdout, everything else on stderr.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use serde::Serialize;
+
+use super::format::{harmless, pretty};
+use crate::domain::State;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The two streams, and how they may be written to.
+#[derive(Clone, Debug)]
+pub(super) struct Output {
+    /// Whether stdout is a terminal.
+    pub(super) terminal: bool,
+    colour_out: bool,
+    colour_err: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Colour {
+    Red,
+    Green,
+    Yellow,
+    Blue,
+    /// For what matters less.
+    Dim,
+    Bold,
+}
+
+impl Output {
+    pub(super) fn new() -> Output {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let terminal = io::stdout().is_terminal();
+        Output { terminal, colour_out: wanted && terminal, colour_err: wanted && io::stderr().is_terminal() }
+    }
+
+    /// As when neither stream is a terminal.
+    #[cfg(test)]
+    pub(super) fn plain() -> Output {
+        Output { terminal: false, colour_out: false, colour_err: false }
+    }
+
+    /// Writes one or more lines to stdout.
+    pub(super) fn line(&self, text: &str) -> Result<()> {
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(|error| {
+            let message = format!("cannot write to stdout: {error}");
+            Error { kind: ErrorKind::Internal, message, source: Some(error.into()) }
+        })
+    }
+
+    /// Writes JSON to stdout: readable on a terminal, on one line elsewhere.
+    pub(super) fn json<T: Serialize + ?Sized>(&self, value: &T) -> Result<()> {
+        let text = serde_json::to_string(value).map_err(anyhow::Error::from)?;
+        if self.terminal { self.line(&harmless(&pretty(&text), 0)) } else { self.line(&text) }
+    }
+
+    /// Writes lines to stderr. That nobody reads them does not stop the work.
+    pub(super) fn note(&self, text: &str) {
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    pub(super) fn error(&self, message: &str) {
+        self.note(&format!("{} {message}", self.on_stderr("error:", Colour::Red)));
+    }
+
+    /// `text` in a colour where stdout takes colours.
+    pub(super) fn on_stdout(&self, text: &str, colour: Colour) -> String {
+        paint(text, colour, self.colour_out)
+    }
+
+    /// `text` in a colour where stderr takes colours.
+    pub(super) fn on_stderr(&self, text: &str, colour: Colour) -> String {
+        paint(text, colour, self.colour_err)
+    }
+
+    /// Whether stdout takes colours.
+    pub(super) fn colours(&self) -> bool {
+        self.colour_out
+    }
+}
+
+pub(super) fn state_colour(state: State) -> Colour {
+    match state {
+        State::Completed => Colour::Green,
+        State::Failed | State::Crashed => Colour::Red,
+        State::Cancelling | State::Cancelled => Colour::Yellow,
+        State::Running => Colour::Blue,
+        State::Scheduled => Colour::Dim,
+    }
+}
+
+pub(super) fn level_colour(level: &str) -> Colour {
+    match level {
+        "error" => Colour::Red,
+        "warn" => Colour::Yellow,
+        "info" => Colour::Green,
+        _ => Colour::Dim,
+    }
+}
+
+/// Whether an error says no more than that the reader of stdout went away, as in `tarefa runs | head`.
+pub(super) fn is_broken_pipe(error: &Error) -> bool {
+    let cause = error.source.as_ref().and_then(|source| source.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn paint(text: &str, colour: Colour, wanted: bool) -> String {
+    let code = match colour {
+        Colour::Red => 31,
+        Colour::Green => 32,
+        Colour::Yellow => 33,
+        Colour::Blue => 34,
+        Colour::Dim => 2,
+        Colour::Bold => 1,
+    };
+    if wanted { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_written_only_where_they_are_wanted() {
+        assert_eq!(paint("x", Colour::Red, false), "x");
+        assert_eq!(paint("x", Colour::Red, true), "\x1b[31mx\x1b[0m");
+    }
+}

@@ -1,0 +1,250 @@
+//! `tarefa run`: from a target to a result.
+
+use std::pin::pin;
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+
+use super::choose::{self, Target};
+use super::follow::{Follower, ended};
+use super::format::{between, duration, harmless, short_id};
+use super::output::state_colour;
+use super::register::{Component, registered, short_digest};
+use super::session::Session;
+use super::signals::{Signals, Stop};
+use super::tree::Tree;
+use super::{Context, NOT_COMPLETED, params, parse};
+use crate::api::shapes::{GrantsShape, ModuleShape, RunShape, SubmitShape};
+use crate::app::AllowedDir;
+use crate::client::Client;
+use crate::domain::{DirGrant, Entry, LimitsPatch, Metering, Retries, State};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How long the reply to the submit may wait for the end of the run: what is shorter needs no second call.
+const FIRST_WAIT_S: f64 = 0.1;
+
+/// Run an entry, follow it to its end and print its result: as JSON on stdout, all else on stderr
+#[derive(Debug, clap::Args)]
+#[command(after_help = "The exit code is 0 only where the run completed, and 1 where it did not.")]
+pub(super) struct Args {
+    /// A crate's folder (built first), a .wasm file, or the name of a registered module
+    target: String,
+    /// May be left out where the module has one flow, or one entry
+    entry: Option<String>,
+    /// A parameter: JSON, or a string
+    #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = parse::pair)]
+    params: Vec<(String, String)>,
+    /// All parameters as one JSON object
+    #[arg(long = "params", value_name = "JSON")]
+    object: Option<String>,
+    /// A directory that the run's tasks may open: HOST=/GUEST, read-only unless `:rw` follows
+    #[arg(long = "dir", value_name = "HOST=/GUEST[:ro|:rw]", value_parser = parse::dir)]
+    dirs: Vec<DirGrant>,
+    /// The run's name
+    #[arg(long)]
+    name: Option<String>,
+    /// Limit of fuel of each attempt, such as 500M
+    #[arg(long, value_name = "UNITS", value_parser = parse::count)]
+    fuel: Option<u64>,
+    /// Limit of memory of each attempt, such as 64MiB
+    #[arg(long, value_name = "SIZE", value_parser = parse::size)]
+    memory: Option<u64>,
+    /// Limit of time, such as 30s: of a task's attempt, of a flow with all its waits
+    #[arg(long, value_name = "DURATION", value_parser = parse::milliseconds)]
+    timeout: Option<u64>,
+    /// Attempts after the first; the delays are those of the entry
+    #[arg(long, value_name = "N")]
+    retries: Option<u32>,
+    /// How computation is measured: `fuel` (exact, limited) or `time` (faster)
+    #[arg(long, value_parser = metering)]
+    metering: Option<Metering>,
+    /// An IANA time zone such as America/Sao_Paulo
+    #[arg(long, value_name = "ZONE")]
+    timezone: Option<String>,
+    /// A word to find the run by
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Only the result, and what went wrong
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+fn metering(text: &str) -> Result<Metering, String> {
+    match text {
+        "fuel" => Ok(Metering::Fuel),
+        "time" => Ok(Metering::Time),
+        _ => Err("it is `fuel` or `time`".to_owned()),
+    }
+}
+
+/// How following a run came to its end.
+enum End {
+    Final(Box<RunShape>),
+    /// A second signal: whatever still runs is left.
+    Left(Stop),
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
+    let component = match Target::of(&args.target) {
+        Target::Crate(folder) => Some(Component::build(&folder, None, context, args.quiet)?),
+        Target::File(file) => Some(Component::read(&file, None)?),
+        Target::Module(_) => None,
+    };
+    // Who runs an embedded server may grant what they may read.
+    let grantable = |dir: &DirGrant| AllowedDir { path: dir.host.clone().into(), mode: dir.mode };
+    let grantable: Vec<AllowedDir> = args.dirs.iter().map(grantable).collect();
+    let session = Session::open_quietly(context, &grantable).await?;
+    if !args.quiet {
+        session.say_which(context);
+    }
+    let result = submit_and_follow(&args, component, &session, context).await;
+    match result {
+        Ok(End::Left(stop)) => {
+            session.leave();
+            Ok(stop.exit_code())
+        }
+        Ok(End::Final(run)) => {
+            let result = report(&args, &run, &session, context).await;
+            session.close(result).await
+        }
+        Err(error) => session.close(Err(error)).await,
+    }
+}
+
+async fn submit_and_follow(
+    args: &Args,
+    component: Option<Component>,
+    session: &Session,
+    context: &Context,
+) -> Result<End> {
+    let client = &session.client;
+    let mut signals = Signals::catch()?;
+    // A registration compiles, which can take long. From the submit on, a signal must find the run to cancel.
+    let module = tokio::select! {
+        module = module(args, component, client, context) => module?,
+        stop = signals.next() => return Ok(End::Left(stop)),
+    };
+    let entry = choose::entry(&module, args.entry.as_deref())?;
+    let run = client.submit(&args.submission(&module, entry)?, Some(FIRST_WAIT_S)).await?;
+    let id = run.summary.id;
+    if !args.quiet {
+        let name = harmless(&run.summary.name, 0);
+        context.out.note(&format!("submitted `{}/{}` as run `{name}` ({})", module.name, entry.name, short_id(id)));
+    }
+    let mut end = pin!(Follower::new(client, &context.out, &run.summary, args.quiet).follow());
+    let mut cancelled = false;
+    loop {
+        tokio::select! {
+            run = &mut end => return run.map(|run| End::Final(Box::new(run))).map_err(|error| lost(error, &id.to_string())),
+            stop = signals.next() => {
+                if cancelled {
+                    return Ok(End::Left(stop));
+                }
+                cancelled = true;
+                context.out.note(&format!("{}: cancelling the run; a second one leaves at once", stop.name()));
+                // A run that ended in this moment is followed to its end all the same.
+                if let Err(error) = client.cancel(id).await
+                    && error.kind != ErrorKind::Conflict
+                {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// The module of the run, registered first where it was built or read from a file.
+async fn module(args: &Args, component: Option<Component>, client: &Client, context: &Context) -> Result<ModuleShape> {
+    let (module, what) = match component {
+        Some(component) => {
+            let (module, created) = client.register(&component.name, component.bytes).await?;
+            let what = registered(&module, created);
+            (module, what)
+        }
+        None => {
+            let module = client.module(&args.target).await.map_err(|error| match error.kind {
+                ErrorKind::NotFound => Error::not_found(format!("{error}; nor is it a crate's folder or a .wasm file")),
+                _ => error,
+            })?;
+            let what = format!("running the registered module `{}`, version {}", module.name, short_digest(&module));
+            (module, what)
+        }
+    };
+    if !args.quiet {
+        context.out.note(&what);
+    }
+    Ok(module)
+}
+
+impl Args {
+    fn submission(&self, module: &ModuleShape, entry: &Entry) -> Result<SubmitShape> {
+        let limits = LimitsPatch {
+            fuel: self.fuel,
+            memory_bytes: self.memory,
+            timeout_ms: self.timeout,
+            ..LimitsPatch::default()
+        };
+        Ok(SubmitShape {
+            module: module.name.clone(),
+            entry: Some(entry.name.clone()),
+            parameters: params::read(entry.input.as_ref(), self.object.as_deref(), &self.params)?,
+            name: self.name.clone(),
+            // What was just registered, even if somebody registers another version meanwhile.
+            digest: Some(module.digest.clone()),
+            limits: (limits != LimitsPatch::default()).then_some(limits),
+            retries: self.retries.map(|max| Retries { max, ..entry.retries.clone() }),
+            metering: self.metering,
+            tags: (!self.tags.is_empty()).then(|| self.tags.clone()),
+            timezone: self.timezone.clone(),
+            grants: (!self.dirs.is_empty()).then(|| GrantsShape { dirs: self.dirs.clone() }),
+            ..SubmitShape::default()
+        })
+    }
+}
+
+/// Says how to find a run again whose server went away.
+fn lost(error: Error, id: &str) -> Error {
+    match error.kind {
+        ErrorKind::Unavailable => Error::unavailable(format!("{error}; look at the run with `tarefa runs show {id}`")),
+        _ => error,
+    }
+}
+
+/// The result on stdout; how it went on stderr.
+async fn report(args: &Args, run: &RunShape, session: &Session, context: &Context) -> Result<u8> {
+    let out = &context.out;
+    let completed = run.summary.state == State::Completed;
+    match &run.result {
+        _ if context.json => out.json(run)?,
+        Some(result) if completed => out.json::<RawValue>(result)?,
+        _ => {}
+    }
+    if !args.quiet {
+        // The tree is read for its sums only, so a run of which it cannot be had is reported all the same.
+        let tree = Tree::load(&session.client, session.client.run(run.summary.id).await?.summary).await?;
+        out.note(&format!("{}; {}", ending(run, out), tree.totals()));
+        out.note(&match session.is_embedded() {
+            true => format!("look at it again with `tarefa runs show {}`", short_id(run.summary.id)),
+            false => format!("{}/runs/{}", session.client.url(), run.summary.id),
+        });
+    }
+    if completed {
+        return Ok(0);
+    }
+    if args.quiet {
+        out.error(&format!("the run `{}` {}", harmless(&run.summary.name, 0), ended(out, &run.summary)));
+    } else if let Some(failure) = &run.summary.failure {
+        out.error(&format!("{}: {}", failure.kind.name(), harmless(&failure.message, 2)));
+    }
+    Ok(NOT_COMPLETED)
+}
+
+/// `completed in 1.53 s`, from the submit to the end.
+fn ending(run: &RunShape, out: &super::output::Output) -> String {
+    let summary = &run.summary;
+    let took = between(summary.created_at, summary.finished_at.unwrap_or_else(Timestamp::now));
+    let state = out.on_stderr(summary.state.as_str(), state_colour(summary.state));
+    let label = summary.label.as_ref().map(|label| format!(" ({})", harmless(label, 0))).unwrap_or_default();
+    let word = if summary.state == State::Completed { "in" } else { "after" };
+    format!("{state}{label} {word} {}", duration(took))
+}

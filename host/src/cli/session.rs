@@ -1,0 +1,102 @@
+//! Which server a verb talks to: the one that holds the data directory, or one inside this process.
+
+use std::time::Duration;
+
+use super::Context;
+use crate::app::AllowedDir;
+use crate::client::Client;
+use crate::datadir;
+use crate::error::{Error, ErrorKind, Result};
+use crate::server::{Server, ServerConfig};
+
+/// How long an embedded server waits at its end for what is still running.
+const EMBEDDED_GRACE: Duration = Duration::from_secs(2);
+
+/// How often, and how long apart, the address of a process that is starting is looked for.
+const STARTING_TRIES: u32 = 50;
+const STARTING_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A server to talk to, until [`Session::close`].
+pub(super) struct Session {
+    pub(super) client: Client,
+    embedded: Option<Server>,
+}
+
+impl Session {
+    /// Opens, and says on stderr which server it is.
+    pub(super) async fn open(context: &Context) -> Result<Session> {
+        let session = Session::open_quietly(context, &[]).await?;
+        session.say_which(context);
+        Ok(session)
+    }
+
+    /// Says on stderr which server it is.
+    pub(super) fn say_which(&self, context: &Context) {
+        context.out.note(&match self.embedded {
+            Some(_) => format!("no server holds `{}`: running embedded", context.data_dir.display()),
+            None => format!("using the server at {}", self.client.url()),
+        });
+    }
+
+    /// Says nothing. An embedded server may grant the directories in `dirs`: its user may open them anyway.
+    pub(super) async fn open_quietly(context: &Context, dirs: &[AllowedDir]) -> Result<Session> {
+        for _ in 0..STARTING_TRIES {
+            if let Some(holder) = datadir::find_server(&context.data_dir)? {
+                return Ok(Session { client: Client::new(&holder.url)?, embedded: None });
+            }
+            match Server::start(config(context, dirs)).await {
+                Ok(server) => return Ok(Session { client: Client::new(&server.url())?, embedded: Some(server) }),
+                // Another process was quicker, and may not answer yet.
+                Err(error) if error.kind == ErrorKind::Conflict => tokio::time::sleep(STARTING_INTERVAL).await,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::unavailable(format!(
+            "the data directory `{}` is held by a process that does not answer; try again",
+            context.data_dir.display()
+        )))
+    }
+
+    /// Whether the server ends with this process.
+    pub(super) fn is_embedded(&self) -> bool {
+        self.embedded.is_some()
+    }
+
+    /// Leaves an embedded server as it is: the process ends.
+    pub(super) fn leave(self) {
+        std::mem::forget(self.embedded);
+    }
+
+    /// Ends an embedded server after what is still running, and gives back `result`.
+    pub(super) async fn close<T>(self, result: Result<T>) -> Result<T> {
+        if let Some(server) = self.embedded {
+            server.shutdown(EMBEDDED_GRACE).await;
+        }
+        result
+    }
+}
+
+/// A server within this process, which runs what this process submits.
+fn config(context: &Context, dirs: &[AllowedDir]) -> ServerConfig {
+    ServerConfig {
+        serves: false,
+        claims: false,
+        allowed_dirs: dirs.to_vec(),
+        ..ServerConfig::new(context.data_dir.clone())
+    }
+}
+
+/// Refuses a second `serve` of one data directory.
+pub(super) fn refuse_second(context: &Context) -> Result<()> {
+    let Some(holder) = datadir::find_server(&context.data_dir)? else { return Ok(()) };
+    let does = if holder.serves {
+        format!("serves {}", holder.url)
+    } else {
+        "runs another verb of `tarefa`; try again when it has ended".to_owned()
+    };
+    Err(Error::conflict(format!(
+        "the data directory `{}` is held by process {}, which {does}",
+        context.data_dir.display(),
+        holder.pid
+    )))
+}

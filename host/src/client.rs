@@ -1,0 +1,238 @@
+//! The HTTP client that the command line uses: one typed verb per call of the API.
+
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
+use serde::de::DeserializeOwned;
+
+use crate::api::shapes::{ErrorShape, Health, LogShape, ModuleShape, Page, RunShape, RunSummary, SubmitShape};
+use crate::domain::{Kind, RunId, State};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How long a connection to a server may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a reply may take, beyond what the call itself waits for: a registration compiles a module.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
+/// The longest page of children and logs.
+pub const MAX_PAGE: u32 = 1000;
+/// The longest page of runs.
+pub const MAX_RUNS_PAGE: u32 = 500;
+
+/// A connection to one server.
+#[derive(Clone, Debug)]
+pub struct Client {
+    base: Url,
+    http: reqwest::Client,
+}
+
+/// Which runs to list; what is absent does not filter.
+#[derive(Clone, Debug, Default)]
+pub struct RunsFilter {
+    /// One of these; any where it is empty.
+    pub states: Vec<State>,
+    pub kind: Option<Kind>,
+    pub module: Option<String>,
+    pub entry: Option<String>,
+    /// Only runs at the top of their tree.
+    pub root: bool,
+    /// At most [`MAX_RUNS_PAGE`].
+    pub limit: Option<u32>,
+    pub cursor: Option<String>,
+}
+
+impl Client {
+    /// A client of the server at `base`, such as `http://127.0.0.1:4200`.
+    pub fn new(base: &str) -> Result<Client> {
+        let base = Url::parse(base)
+            .ok()
+            .filter(|url| url.scheme() == "http" && url.has_host())
+            .ok_or_else(|| Error::invalid(format!("`{base}` is no URL of a server: give http://HOST:PORT")))?;
+        let http = reqwest::Client::builder()
+            // The servers of this client are on loopback, where a proxy is never meant.
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .build()
+            .map_err(anyhow::Error::from)?;
+        Ok(Client { base, http })
+    }
+
+    /// The server's URL without a slash at its end.
+    pub fn url(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    pub async fn health(&self) -> Result<Health> {
+        self.json(self.request(Method::GET, &["health"])).await
+    }
+
+    /// Registers a component; also says whether this made a new version.
+    pub async fn register(&self, name: &str, bytes: Vec<u8>) -> Result<(ModuleShape, bool)> {
+        let request = self
+            .request(Method::POST, &["modules"])
+            .query(&[("name", name)])
+            .header("content-type", "application/wasm")
+            .body(bytes);
+        let response = self.send(request, REPLY_TIMEOUT).await?;
+        let created = response.status() == StatusCode::CREATED;
+        Ok((self.read(response).await?, created))
+    }
+
+    /// The modules, one page.
+    pub async fn modules(&self, cursor: Option<&str>) -> Result<Page<ModuleShape>> {
+        let request = self.request(Method::GET, &["modules"]).query(&[("limit", MAX_RUNS_PAGE)]);
+        self.json(with(request, "cursor", cursor)).await
+    }
+
+    /// One module with its entries and versions.
+    pub async fn module(&self, name: &str) -> Result<ModuleShape> {
+        self.json(self.request(Method::GET, &["modules", name])).await
+    }
+
+    /// Submits a run; with `wait_s` the reply comes when the run is final or that many seconds have passed.
+    pub async fn submit(&self, submit: &SubmitShape, wait_s: Option<f64>) -> Result<RunShape> {
+        let request = self.request(Method::POST, &["runs"]).json(submit);
+        let wait = Duration::try_from_secs_f64(wait_s.unwrap_or(0.0))
+            .map_err(|_| Error::invalid("the seconds to wait are negative or too many"))?;
+        let response = self.send(with(request, "wait", wait_s), wait.saturating_add(REPLY_TIMEOUT)).await?;
+        self.read(response).await
+    }
+
+    /// A run with all that is known of it.
+    pub async fn run(&self, id: RunId) -> Result<RunShape> {
+        self.json(self.request(Method::GET, &["runs", &id.to_string()])).await
+    }
+
+    /// Runs, newest first, one page.
+    pub async fn runs(&self, filter: &RunsFilter) -> Result<Page<RunSummary>> {
+        let mut request = self.request(Method::GET, &["runs"]);
+        let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
+        request = with(request, "state", (!states.is_empty()).then(|| states.join(",")));
+        request = with(request, "kind", filter.kind.map(Kind::as_str));
+        request = with(request, "module", filter.module.as_deref());
+        request = with(request, "entry", filter.entry.as_deref());
+        request = with(request, "root", filter.root.then_some(true));
+        request = with(request, "limit", filter.limit);
+        self.json(with(request, "cursor", filter.cursor.as_deref())).await
+    }
+
+    /// The children of a flow run in the order in which it submitted them, one page.
+    pub async fn children(&self, id: RunId, limit: u32, cursor: Option<&str>) -> Result<Page<RunSummary>> {
+        let request = self.request(Method::GET, &["runs", &id.to_string(), "children"]).query(&[("limit", limit)]);
+        self.json(with(request, "cursor", cursor)).await
+    }
+
+    /// Log lines of a run and its children with a `no` above `after`, oldest first.
+    pub async fn logs(&self, id: RunId, after: Option<i64>, level: Option<&str>, limit: u32) -> Result<Page<LogShape>> {
+        let request = self.request(Method::GET, &["runs", &id.to_string(), "logs"]).query(&[("limit", limit)]);
+        self.json(with(with(request, "after", after), "level", level)).await
+    }
+
+    /// Cancels a run and all below it.
+    pub async fn cancel(&self, id: RunId) -> Result<RunShape> {
+        let request = self.request(Method::POST, &["runs", &id.to_string(), "cancel"]);
+        self.json(request.json(&serde_json::json!({}))).await
+    }
+
+    /// A request to `/api/…`; the parts of the path are escaped.
+    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut url = self.base.clone();
+        // Only a URL without a host has no path, and those were refused.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push("api").extend(path);
+        }
+        self.http.request(method, url)
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
+        let response = self.send(request, REPLY_TIMEOUT).await?;
+        self.read(response).await
+    }
+
+    /// Sends a request; a reply that is not 2xx is the server's error.
+    async fn send(&self, request: RequestBuilder, timeout: Duration) -> Result<Response> {
+        let response = request.timeout(timeout).send().await.map_err(|error| self.unreachable(error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = response.bytes().await.map_err(|error| self.unreachable(error))?;
+        Err(refused(status.as_u16(), &body))
+    }
+
+    async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T> {
+        let body = response.bytes().await.map_err(|error| self.unreachable(error))?;
+        serde_json::from_slice(&body).map_err(|error| {
+            let message = format!("the reply of the server at {} is not what was expected: {error}", self.url());
+            Error { kind: ErrorKind::Internal, message, source: Some(error.into()) }
+        })
+    }
+
+    fn unreachable(&self, error: reqwest::Error) -> Error {
+        let reason = if error.is_timeout() { "no reply in time".to_owned() } else { innermost(&error) };
+        let message = format!("cannot reach the server at {}: {reason}", self.url());
+        Error { kind: ErrorKind::Unavailable, message, source: Some(error.into()) }
+    }
+}
+
+/// Adds a query parameter where there is a value.
+fn with<T: serde::Serialize>(request: RequestBuilder, name: &str, value: Option<T>) -> RequestBuilder {
+    match value {
+        Some(value) => request.query(&[(name, value)]),
+        None => request,
+    }
+}
+
+/// The error in a reply's body, or the status where the body has none.
+fn refused(status: u16, body: &[u8]) -> Error {
+    if let Ok(shape) = serde_json::from_slice::<ErrorShape>(body) {
+        return Error::new(shape.error.kind, shape.error.message);
+    }
+    use ErrorKind::*;
+    let kinds = [Invalid, Forbidden, NotFound, MethodNotAllowed, Conflict, TooLarge, UnsupportedMediaType, Unavailable];
+    let kind = kinds.into_iter().find(|kind| kind.status() == status).unwrap_or(Internal);
+    let text: String = String::from_utf8_lossy(body).trim().chars().take(200).collect();
+    Error::new(kind, format!("the server answered with status {status}: {text}"))
+}
+
+/// The cause at the bottom, such as `Connection refused`, without its number.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    let text = cause.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    text.chars().next().map_or_else(String::new, |first| first.to_lowercase().to_string() + &text[first.len_utf8()..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_path_are_escaped() {
+        let client = Client::new("http://127.0.0.1:4200").expect("a URL");
+        let request = client.request(Method::GET, &["modules", "a/b ?"]).build().expect("a request");
+        assert_eq!(request.url().as_str(), "http://127.0.0.1:4200/api/modules/a%2Fb%20%3F");
+        assert_eq!(client.url(), "http://127.0.0.1:4200");
+        assert!(Client::new("127.0.0.1:4200").is_err());
+    }
+
+    #[test]
+    fn a_refusal_has_the_servers_kind_and_message() {
+        let error = refused(409, br#"{"error": {"kind": "conflict", "message": "other parameters"}}"#);
+        assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Conflict, "other parameters"));
+        let error = refused(404, b"nothing here\n");
+        assert_eq!(error.kind, ErrorKind::NotFound);
+        assert_eq!(error.message, "the server answered with status 404: nothing here");
+        assert_eq!(refused(502, b"").kind, ErrorKind::Internal);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_unavailable() {
+        let client = Client::new("http://127.0.0.1:1").expect("a URL");
+        let error = client.health().await.expect_err("nothing listens on port 1");
+        assert_eq!(error.kind, ErrorKind::Unavailable);
+        assert_eq!(error.message, "cannot reach the server at http://127.0.0.1:1: connection refused");
+    }
+}

@@ -1,0 +1,23 @@
+//! Plain data and pure rules: no I/O, no clock, nothing else of ours.
+
+pub mod attempt;
+pub mod failure;
+pub mod ids;
+pub mod limits;
+pub mod module;
+pub mod parameters;
+pub mod retry;
+pub mod run;
+pub mod state;
+
+pub use attempt::{Attempt, Outcome, Usage};
+pub use failure::{Failure, FailureKind};
+pub use ids::{Digest, RunId};
+pub use limits::{DirGrant, DirMode, Limits, LimitsPatch, Metering};
+pub use module::{Description, Entry, Kind, Module};
+pub use retry::{Retries, Transition, after_attempt};
+pub use run::{Parent, Run, Settings, SettingsPatch};
+pub use state::{State, WaitingFor};
+
+/// A point in time, stored with microseconds.
+pub use jiff::Timestamp;

@@ -1,0 +1,136 @@
+//! Modules and what they offer.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Digest, LimitsPatch, Retries};
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// May run tasks and other flows.
+    Flow,
+    /// One sandboxed unit of work.
+    Task,
+}
+
+impl Kind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Flow => "flow",
+            Kind::Task => "task",
+        }
+    }
+}
+
+/// One version of a registered module.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Module {
+    pub name: String,
+    pub digest: Digest,
+    pub size_bytes: u64,
+    pub created_at: Timestamp,
+    pub entries: Vec<Entry>,
+}
+
+/// What a module says of itself: see `wit/schemas/describe.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Description {
+    pub entries: Vec<Entry>,
+}
+
+/// What a module offers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    pub name: String,
+    pub kind: Kind,
+    /// What people see.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub description: Option<String>,
+    /// The JSON Schema of the parameters.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub input: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub output: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub run_name: Option<String>,
+    #[serde(default)]
+    pub retries: Retries,
+    #[serde(default)]
+    pub limits: LimitsPatch,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub tags: Vec<String>,
+}
+
+impl Entry {
+    /// The title, or the name where there is none.
+    pub fn title(&self) -> &str {
+        self.title.as_deref().unwrap_or(&self.name)
+    }
+}
+
+/// Names of modules and entries match `[a-z][a-z0-9_-]{0,63}`. `what` is the thing that is named.
+pub fn check_name(what: &str, name: &str) -> Result<(), String> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
+    if name.len() > 64 {
+        return Err(format!("the {what} name has {} characters; the most is 64", name.chars().count()));
+    }
+    if !name.starts_with(|first: char| first.is_ascii_lowercase()) || !name.bytes().all(allowed) {
+        return Err(format!(
+            "invalid {what} name `{}`: it starts with a lower-case letter and goes on with lower-case letters, digits, `_` and `-`",
+            name.escape_debug()
+        ));
+    }
+    Ok(())
+}
+
+/// The nearest of `names` to one that does not exist, if any is near enough to have been meant.
+pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .into_iter()
+        .map(|candidate| (edit_distance(name, candidate), candidate))
+        .filter(|(distance, candidate)| {
+            *distance <= name.len().max(candidate.len()) / 3 || (name.len() > 2 && candidate.starts_with(name))
+        })
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+fn edit_distance(left: &str, right: &str) -> usize {
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in right.bytes().enumerate() {
+            let substituted = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        assert!(check_name("module", "flow_paralelo").is_ok());
+        let long = "a".repeat(65);
+        for bad in ["", "1a", "_a", "A", "a b", "á", "a/b", &long] {
+            assert!(check_name("module", bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_name_is_suggested() {
+        let names = ["mensagem_hello", "flow_hello"];
+        assert_eq!(nearest("mensagem", names), Some("mensagem_hello"));
+        assert_eq!(nearest("flow_helo", names), Some("flow_hello"));
+        assert_eq!(nearest("outra", names), None);
+    }
+}

@@ -1,0 +1,156 @@
+//! One request to execute an entry.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Digest, DirGrant, Failure, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State, Usage};
+
+/// The longest name of a run and of a label, in characters.
+pub const MAX_RUN_NAME: usize = 200;
+pub const MAX_LABEL: usize = 64;
+/// Tags of one run, and the longest of them.
+pub const MAX_TAGS: usize = 20;
+pub const MAX_TAG: usize = 64;
+
+/// A run with all that is stored of it. Texts are shared, since runs are copied on their way to the store.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub id: RunId,
+    pub parent: Option<Parent>,
+    /// The run at the top of the tree; its own id there.
+    pub root_id: RunId,
+    pub kind: Kind,
+    pub module: Arc<str>,
+    pub digest: Digest,
+    /// The store's number for that module and digest.
+    pub version: i64,
+    pub entry: Arc<str>,
+    /// A name from the template or the submit; else see [`Run::display_name`].
+    pub name: Option<Arc<str>>,
+    /// One JSON object, already checked.
+    pub input: Arc<str>,
+    /// What differs from the entry's settings; frozen at the submit.
+    pub settings: Option<Arc<SettingsPatch>>,
+    /// Runs of the same flow that this one takes data from or waits for.
+    pub upstream: Option<Arc<Upstream>>,
+    pub idempotency_key: Option<Arc<str>>,
+    pub state: State,
+    /// Of a flow: counts its executions from the start, and is part of its children's ids.
+    pub generation: u32,
+    /// The attempt that runs or ran last; 0 before the first.
+    pub attempt: u32,
+    /// How often a worker died while it ran.
+    pub rescues: u32,
+    pub result: Option<Arc<str>>,
+    pub failure: Option<Arc<Failure>>,
+    pub label: Option<Arc<str>>,
+    pub created_at: Timestamp,
+    pub scheduled_at: Timestamp,
+    /// Of the attempt that runs or ran last.
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    /// Of the last attempt.
+    pub usage: Usage,
+    /// The worker that holds it, while it is unfinished, or held it last.
+    pub worker: Option<i64>,
+}
+
+/// A child's place below the flow run that submitted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parent {
+    pub id: RunId,
+    pub generation: u32,
+    /// Its place in the order in which the flow submitted, from 0.
+    pub seq: u32,
+}
+
+/// Places (`seq`) of the siblings that a child depends on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upstream {
+    /// Their output is an argument.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub data: Vec<u32>,
+    /// They must have completed first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub order: Vec<u32>,
+}
+
+/// How a run is carried out, resolved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    pub limits: Limits,
+    pub retries: Retries,
+    pub metering: Metering,
+    pub tags: Vec<String>,
+    /// An IANA time zone name.
+    pub timezone: String,
+    /// Directories that the tasks of this run may open.
+    pub dirs: Vec<DirGrant>,
+}
+
+/// What a submit says on how to carry a run out; what is absent is as the entry says, or as the parent run has it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SettingsPatch {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitsPatch>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<Retries>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metering: Option<Metering>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dirs: Option<Vec<DirGrant>>,
+}
+
+/// A run's name where it was given none: the entry's title and, for a child, its place.
+pub fn default_name(title: &str, seq: Option<u32>) -> String {
+    match seq {
+        Some(seq) => format!("{title}-{}", seq + 1),
+        None => title.to_owned(),
+    }
+}
+
+/// Fills a run-name template such as `process(id={id})` with the values of `input`; strings go in as they are, all
+/// else as JSON. A placeholder without a value stays.
+pub fn render_name(template: &str, input: &serde_json::Map<String, serde_json::Value>) -> String {
+    let mut name = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some(open) = rest.find('{') {
+        name.push_str(&rest[..open]);
+        rest = &rest[open..];
+        let Some(close) = rest.find('}') else { break };
+        match input.get(&rest[1..close]) {
+            Some(serde_json::Value::String(text)) => name.push_str(text),
+            Some(value) => name.push_str(&value.to_string()),
+            None => name.push_str(&rest[..=close]),
+        }
+        rest = &rest[close + 1..];
+    }
+    name.push_str(rest);
+    printable(&name, MAX_RUN_NAME)
+}
+
+/// `text` without control characters, cut after `most` characters.
+pub fn printable(text: &str, most: usize) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_takes_its_values_from_the_input() {
+        let input = serde_json::json!({"id": 7, "who": "Ana\n", "list": [1, "a"]});
+        let input = input.as_object().expect("an object");
+        assert_eq!(render_name("p(id={id})", input), "p(id=7)");
+        assert_eq!(render_name("{who} {list} {none} {", input), "Ana  [1,\"a\"] {none} {");
+        assert_eq!(render_name(&"x".repeat(500), input).len(), MAX_RUN_NAME);
+    }
+}

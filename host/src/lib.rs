@@ -1,0 +1,18 @@
+//! Tarefa: a task runner and orchestrator in which every task is a sandboxed WebAssembly component.
+//!
+//! `ARCHITECTURE.md` says where each thing lives.
+
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod datadir;
+pub mod domain;
+pub mod error;
+pub mod events;
+pub mod pages;
+pub mod server;
+pub mod store;
+pub mod wasm;
+pub mod worker;

@@ -1,0 +1,157 @@
+//! What is kept: modules, runs, attempts, logs and journals, in SQLite.
+//!
+//! Writes that nobody waits for are appended to a queue. Whoever needs them on record commits everything that waits in
+//! one transaction, on its own thread; what nobody asks for is committed within [`FLUSH_INTERVAL`].
+
+mod sqlite;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::{Attempt, Kind, Run, RunId, State};
+use crate::error::{Error, ErrorKind};
+
+pub use sqlite::{LogFilter, Store};
+
+/// How long a write may wait for somebody to commit it.
+pub const FLUSH_INTERVAL: Duration = Duration::from_millis(5);
+/// Writes that may wait; who appends more commits them first.
+pub const MAX_QUEUED_WRITES: usize = 4096;
+
+/// How a store is opened.
+#[derive(Clone, Debug, Default)]
+pub struct StoreConfig {
+    pub path: std::path::PathBuf,
+    /// Pages of 4 KiB that the database may have; tests fill a small one.
+    pub max_pages: Option<u32>,
+}
+
+/// The place of a write in the order of all writes. It is on record once that many are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Ticket(pub u64);
+
+/// A write that can wait for others.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// A run that is not on record yet, in whatever state it is.
+    Insert(Run),
+    /// The state, result and times of a run on record; nothing where its state is final already.
+    Update(Run),
+    /// An attempt after which there is another.
+    Attempt { run_id: RunId, attempt: Attempt, worker: Option<i64> },
+    /// A change of state that no attempt tells.
+    History { run_id: RunId, at: Timestamp, state: State, reason: String },
+    /// Event number `no` of a flow: the child at the place `seq` finished.
+    ChildFinished { flow: RunId, generation: u32, no: u64, seq: u32, at: Timestamp },
+    Log(LogLine),
+}
+
+/// One line of a log on its way to the store.
+#[derive(Clone, Debug)]
+pub struct LogLine {
+    pub root_id: RunId,
+    pub run_id: RunId,
+    pub attempt: u32,
+    /// Counts the lines of the attempt.
+    pub line: u32,
+    pub at: Timestamp,
+    /// From 0, trace, to 4, error.
+    pub level: u8,
+    pub message: String,
+}
+
+/// A line of a log on record.
+#[derive(Clone, Debug)]
+pub struct StoredLine {
+    /// Grows with each line.
+    pub no: i64,
+    pub run_id: RunId,
+    pub attempt: u32,
+    pub at: Timestamp,
+    pub level: u8,
+    pub message: String,
+}
+
+/// What an insert met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    Inserted,
+    /// The idempotency key stands for this run already.
+    Exists(RunId),
+}
+
+/// Which runs a list shows; newest first.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    pub states: Vec<State>,
+    pub kind: Option<Kind>,
+    pub module: Option<String>,
+    pub entry: Option<String>,
+    /// Only runs without a parent.
+    pub top: bool,
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    /// A part of the run's name, entry, module or id.
+    pub text: Option<String>,
+    /// Only runs before this one in the list.
+    pub before: Option<RunId>,
+    pub limit: usize,
+}
+
+/// Which runs a worker takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    pub kind: Kind,
+    pub limit: usize,
+    /// Only runs that were submitted at this time or later.
+    pub since: Timestamp,
+}
+
+/// What a cancellation did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It is over, and so is all below it.
+    AtOnce,
+    /// A worker holds it and has to end it.
+    Asked,
+    /// It was final before.
+    Already(State),
+    NoSuchRun,
+}
+
+/// What a start found of a worker that died.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Runs that start again.
+    pub scheduled: usize,
+    /// Children of flows that start again, and what was being cancelled.
+    pub cancelled: usize,
+    /// Runs whose worker died too often.
+    pub crashed: usize,
+}
+
+/// What the store could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the database is full: {0}")]
+    Full(String),
+    #[error("corrupt record: the {column} of run `{run_id}` does not match its checksum")]
+    Corrupt { run_id: RunId, column: &'static str },
+    #[error("database: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("database: {0}")]
+    Migration(#[from] rusqlite_migration::Error),
+    #[error("database: {what} holds what cannot be read: {why}")]
+    Unreadable { what: &'static str, why: String },
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Error {
+        let kind = match &error {
+            StoreError::Full(_) => ErrorKind::Unavailable,
+            _ => ErrorKind::Internal,
+        };
+        Error { kind, message: error.to_string(), source: Some(error.into()) }
+    }
+}

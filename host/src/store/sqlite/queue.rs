@@ -1,0 +1,196 @@
+//! Group commit: writes wait in one queue, and whoever needs one of them on record commits them all.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex};
+
+use rusqlite::{ErrorCode, Transaction, TransactionBehavior};
+
+use super::{Result, Store, lock};
+use crate::store::{FLUSH_INTERVAL, MAX_QUEUED_WRITES, StoreError, Ticket, Write};
+
+/// How long a commit that failed waits before it is tried again: a full disk may have room by then.
+const RETRY_INTERVAL: std::time::Duration = std::time::Duration::from_millis(200);
+
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    /// How many writes are on record.
+    committed: AtomicU64,
+    /// Whether the flusher sleeps until it is woken.
+    flusher_sleeps: AtomicBool,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    writes: Vec<Write>,
+    /// How many writes were ever appended.
+    appended: u64,
+}
+
+impl Store {
+    /// Queues writes, in their order; they are committed together, after all that was appended before.
+    pub fn append(&self, writes: impl IntoIterator<Item = Write>) -> Ticket {
+        let queue = &self.inner.queue;
+        let (ticket, many) = {
+            let mut waiting = lock(&queue.waiting);
+            let before = waiting.writes.len();
+            waiting.writes.extend(writes);
+            waiting.appended += (waiting.writes.len() - before) as u64;
+            (Ticket(waiting.appended), waiting.writes.len() > MAX_QUEUED_WRITES)
+        };
+        if queue.flusher_sleeps.load(Ordering::Relaxed) {
+            queue.wake.notify_one();
+        }
+        if many {
+            // The store's bound on memory: who fills the queue empties it. A failure is met by who needs the record.
+            let _ = self.commit(ticket);
+        }
+        ticket
+    }
+
+    /// Returns once the writes up to `ticket` are on record; commits everything that waits if they are not.
+    ///
+    /// # Errors
+    ///
+    /// Where the database does not take them now; they stay queued, and are tried again.
+    pub fn commit(&self, ticket: Ticket) -> Result<()> {
+        let committed = || self.inner.queue.committed.load(Ordering::Acquire) >= ticket.0;
+        if committed() {
+            return Ok(());
+        }
+        let mut connection = lock(&self.inner.writer);
+        // Another may have committed ours while we waited for the connection.
+        if committed() {
+            return Ok(());
+        }
+        self.commit_with(&mut connection, |_| Ok(()))
+    }
+
+    /// As `commit`, but waits as long as the database does not take the writes, such as while the disk is full.
+    pub async fn on_record(&self, ticket: Ticket) {
+        while self.commit(ticket).is_err() {
+            tokio::time::sleep(RETRY_INTERVAL).await;
+        }
+    }
+
+    /// Runs `work` in one transaction with, and after, everything that waits. If `work` fails only its own writes are
+    /// undone.
+    pub(super) fn transact<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let mut connection = lock(&self.inner.writer);
+        let mut result = None;
+        self.commit_with(&mut connection, |transaction| {
+            let savepoint = transaction.prepare_cached("SAVEPOINT work")?.execute([]).map(|_| ());
+            savepoint?;
+            let outcome = work(transaction);
+            let end = if outcome.is_ok() { "RELEASE work" } else { "ROLLBACK TO work" };
+            transaction.prepare_cached(end)?.execute([])?;
+            result = Some(outcome);
+            Ok(())
+        })?;
+        result.expect("the work was done before the commit")
+    }
+
+    fn commit_with(
+        &self,
+        connection: &mut rusqlite::Connection,
+        work: impl FnOnce(&Transaction<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let queue = &self.inner.queue;
+        let (batch, upto) = {
+            let mut waiting = lock(&queue.waiting);
+            (std::mem::take(&mut waiting.writes), waiting.appended)
+        };
+        let applied = apply(connection, &batch, work);
+        match applied {
+            Ok(()) => {
+                queue.committed.store(upto, Ordering::Release);
+                // The emptied vector goes back, so that the hot path does not allocate.
+                let mut batch = batch;
+                batch.clear();
+                let mut waiting = lock(&queue.waiting);
+                if waiting.writes.is_empty() && waiting.writes.capacity() < batch.capacity() {
+                    waiting.writes = batch;
+                }
+                Ok(())
+            }
+            Err(error) => {
+                let mut waiting = lock(&queue.waiting);
+                let later = std::mem::replace(&mut waiting.writes, batch);
+                waiting.writes.extend(later);
+                Err(error)
+            }
+        }
+    }
+
+    /// Commits what nobody asks for, so that others see it soon.
+    pub(super) fn start_flusher(&self) {
+        let inner = std::sync::Arc::downgrade(&self.inner);
+        std::thread::spawn(move || {
+            while let Some(inner) = inner.upgrade() {
+                let store = Store { inner };
+                let pending = store.wait_for_writes();
+                if let Some(ticket) = pending
+                    && let Err(error) = store.commit(ticket)
+                {
+                    tracing::error!("cannot commit, trying again: {error}");
+                    std::thread::sleep(RETRY_INTERVAL);
+                }
+                drop(store);
+                std::thread::sleep(FLUSH_INTERVAL);
+            }
+        });
+    }
+
+    /// The last write that waits; sleeps while there is none, but wakes now and then to see whether the store is gone.
+    fn wait_for_writes(&self) -> Option<Ticket> {
+        const LOOK_UP: std::time::Duration = std::time::Duration::from_millis(500);
+        let queue = &self.inner.queue;
+        let mut waiting = lock(&queue.waiting);
+        if waiting.writes.is_empty() {
+            queue.flusher_sleeps.store(true, Ordering::Relaxed);
+            waiting = queue
+                .wake
+                .wait_timeout_while(waiting, LOOK_UP, |waiting| waiting.writes.is_empty())
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .0;
+            queue.flusher_sleeps.store(false, Ordering::Relaxed);
+        }
+        (!waiting.writes.is_empty()).then_some(Ticket(waiting.appended))
+    }
+}
+
+fn apply(
+    connection: &mut rusqlite::Connection,
+    batch: &[Write],
+    work: impl FnOnce(&Transaction<'_>) -> Result<()>,
+) -> Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(full)?;
+    for write in batch {
+        match super::writes::apply(&transaction, write) {
+            Ok(()) => {}
+            Err(error) if is_about_the_write(&error) => {
+                // It would stop all others for ever. It cannot come from a guest: texts and numbers are checked before.
+                tracing::error!("dropped a write that the database refuses: {error}: {write:?}");
+            }
+            Err(error) => return Err(full(error)),
+        }
+    }
+    work(&transaction)?;
+    transaction.commit().map_err(full)
+}
+
+/// Whether the write itself is wrong, not the state of disk and memory.
+fn is_about_the_write(error: &rusqlite::Error) -> bool {
+    !matches!(error, rusqlite::Error::SqliteFailure(failure, _)
+        if failure.code != ErrorCode::ConstraintViolation && failure.code != ErrorCode::TypeMismatch)
+}
+
+fn full(error: rusqlite::Error) -> StoreError {
+    match &error {
+        rusqlite::Error::SqliteFailure(failure, _) if failure.code == ErrorCode::DiskFull => {
+            StoreError::Full(error.to_string())
+        }
+        _ => error.into(),
+    }
+}

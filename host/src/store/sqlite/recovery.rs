@@ -1,0 +1,120 @@
+//! What becomes of the runs of a worker that is gone.
+
+use jiff::Timestamp;
+use rusqlite::{Transaction, params};
+
+use super::rows::{Json, RUN, micros, run};
+use super::{Result, Store};
+use crate::domain::{Attempt, Failure, FailureKind, Run, State};
+use crate::store::{Recovered, Write};
+
+/// A run whose worker died this often while it ran is not tried again: it may be what kills them.
+const MAX_RESCUES: u32 = 2;
+
+impl Store {
+    /// Enters a worker in the books.
+    pub fn insert_worker(&self, name: &str, now: Timestamp) -> Result<i64> {
+        self.transact(|transaction| {
+            transaction
+                .execute("INSERT INTO workers (name, started_at) VALUES (?, ?)", params![name, micros(now)])?;
+            Ok(transaction.last_insert_rowid())
+        })
+    }
+
+    /// The name of a worker.
+    pub fn worker_name(&self, id: i64) -> Result<Option<String>> {
+        use rusqlite::OptionalExtension;
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT name FROM workers WHERE id = ?")?;
+            Ok(statement.query_row([id], |row| row.get(0)).optional()?)
+        })
+    }
+
+    /// Settles what a worker that died left unfinished. Only for whoever holds the data directory: every run that a
+    /// worker holds is taken for lost.
+    pub fn recover(&self, now: Timestamp) -> Result<Recovered> {
+        self.transact(|transaction| {
+            let sql = format!("{RUN} WHERE r.finished_at IS NULL AND r.worker_id IS NOT NULL");
+            let mut lost = Vec::new();
+            {
+                let mut statement = transaction.prepare(&sql)?;
+                let mut rows = statement.query([])?;
+                while let Some(row) = rows.next()? {
+                    lost.push(run(row)?);
+                }
+            }
+            let mut recovered = Recovered::default();
+            for run in lost {
+                settle(transaction, run, now, &mut recovered)?;
+            }
+            Ok(recovered)
+        })
+    }
+}
+
+fn settle(transaction: &Transaction<'_>, mut run: Run, now: Timestamp, recovered: &mut Recovered) -> Result<()> {
+    let lost = Failure::new(FailureKind::WorkerLost, "the worker died while it ran");
+    let reason = if run.state == State::Cancelling {
+        run.state = State::Cancelled;
+        "cancelled while its worker was gone"
+    } else if run.parent.is_some() {
+        // Its flow starts from the beginning and submits its children anew.
+        run.state = State::Cancelled;
+        "its flow starts again after the loss of its worker"
+    } else if run.rescues >= MAX_RESCUES {
+        run.state = State::Crashed;
+        run.failure = Some(lost.clone().into());
+        "its worker died again and again"
+    } else {
+        if run.state == State::Running {
+            run.rescues += 1;
+            record_lost_attempt(transaction, &run, lost, now)?;
+        }
+        run.state = State::Scheduled;
+        run.scheduled_at = now;
+        "given back after the loss of its worker"
+    };
+    match run.state {
+        State::Scheduled => {
+            recovered.scheduled += 1;
+            run.worker = None;
+            run.started_at = None;
+        }
+        State::Crashed => recovered.crashed += 1,
+        _ => recovered.cancelled += 1,
+    }
+    run.finished_at = run.state.is_final().then_some(now);
+    // Past the rule for live workers, which keeps what is to be cancelled from going on.
+    transaction.execute(
+        "UPDATE runs SET state = ?2, finished_at = ?3, failure = ?4, rescues = ?5, scheduled_at = ?6, started_at = ?7,
+            worker_id = ?8 WHERE id = ?1",
+        params![
+            run.id.as_bytes(),
+            run.state.as_str(),
+            run.finished_at.map(micros),
+            run.failure.as_deref().map(Json),
+            run.rescues,
+            micros(run.scheduled_at),
+            run.started_at.map(micros),
+            run.worker
+        ],
+    )?;
+    let history = Write::History { run_id: run.id, at: now, state: run.state, reason: reason.to_owned() };
+    super::writes::apply(transaction, &history)?;
+    Ok(())
+}
+
+fn record_lost_attempt(transaction: &Transaction<'_>, run: &Run, lost: Failure, now: Timestamp) -> Result<()> {
+    let Some(started_at) = run.started_at else { return Ok(()) };
+    let attempt = Attempt {
+        number: run.attempt,
+        state: State::Crashed,
+        failure: Some(lost),
+        started_at,
+        finished_at: Some(now),
+        usage: run.usage,
+        worker: None,
+    };
+    super::writes::apply(transaction, &Write::Attempt { run_id: run.id, attempt, worker: run.worker })?;
+    Ok(())
+}

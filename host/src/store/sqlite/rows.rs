@@ -1,0 +1,140 @@
+//! Between rows and the domain's types.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rusqlite::types::{ToSql, ToSqlOutput};
+use rusqlite::{Row, types::Type};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use twox_hash::XxHash3_64;
+
+use super::Result;
+use crate::domain::run::Parent;
+use crate::domain::{Digest, Kind, Run, RunId, State, Usage};
+use crate::store::StoreError;
+
+/// The columns of [`run`], from `runs` joined with `versions`.
+pub(super) const RUN: &str = "SELECT r.id, r.parent_id, r.parent_generation, r.seq, r.root_id, r.kind, v.name, v.digest,
+    r.version_id, r.entry, r.name, r.input, r.input_sum, r.settings, r.upstream, r.idempotency_key, r.state,
+    r.generation, r.attempt, r.rescues, r.result, r.result_sum, r.failure, r.label, r.created_at, r.scheduled_at,
+    r.started_at, r.finished_at, r.fuel, r.memory_peak_bytes, r.duration_us, r.worker_id
+    FROM runs r JOIN versions v ON v.id = r.version_id";
+
+/// A value stored as JSON text.
+pub(super) struct Json<'a, T>(pub &'a T);
+
+impl<T: Serialize> ToSql for Json<'_, T> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        serde_json::to_string(self.0)
+            .map(ToSqlOutput::from)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+    }
+}
+
+pub(super) fn micros(at: Timestamp) -> i64 {
+    at.as_microsecond()
+}
+
+pub(super) fn usage_us(usage: &Usage) -> i64 {
+    (usage.duration_ms * 1000.0).round() as i64
+}
+
+pub(super) fn checksum(text: &str) -> i64 {
+    XxHash3_64::oneshot(text.as_bytes()) as i64
+}
+
+/// Reads a run and checks its input and result against their checksums.
+pub(super) fn run(row: &Row<'_>) -> Result<Run> {
+    let id = run_id(row, 0)?;
+    let input: Arc<str> = row.get(11)?;
+    let result: Option<Arc<str>> = row.get(20)?;
+    check(id, "input", &input, row.get(12)?)?;
+    if let Some(result) = &result {
+        check(id, "result", result, row.get(21)?)?;
+    }
+    let parent = match row.get_ref(1)?.as_blob_or_null()? {
+        None => None,
+        Some(_) => Some(Parent { id: run_id(row, 1)?, generation: row.get(2)?, seq: row.get(3)? }),
+    };
+    Ok(Run {
+        id,
+        parent,
+        root_id: run_id(row, 4)?,
+        kind: if row.get_ref(5)?.as_str()? == "flow" { Kind::Flow } else { Kind::Task },
+        module: row.get(6)?,
+        digest: Digest(row.get(7)?),
+        version: row.get(8)?,
+        entry: row.get(9)?,
+        name: row.get(10)?,
+        input,
+        settings: json(row, 13)?.map(Arc::new),
+        upstream: json(row, 14)?.map(Arc::new),
+        idempotency_key: row.get(15)?,
+        state: state(row, 16)?,
+        generation: row.get(17)?,
+        attempt: row.get(18)?,
+        rescues: row.get(19)?,
+        result,
+        failure: json(row, 22)?.map(Arc::new),
+        label: row.get(23)?,
+        created_at: timestamp(row, 24)?,
+        scheduled_at: timestamp(row, 25)?,
+        started_at: timestamp_or_null(row, 26)?,
+        finished_at: timestamp_or_null(row, 27)?,
+        usage: usage(row, 28)?,
+        worker: row.get(31)?,
+    })
+}
+
+fn check(run_id: RunId, column: &'static str, text: &str, sum: i64) -> Result<()> {
+    if checksum(text) == sum { Ok(()) } else { Err(StoreError::Corrupt { run_id, column }) }
+}
+
+pub(super) fn run_id(row: &Row<'_>, column: usize) -> Result<RunId> {
+    let bytes: [u8; 16] = row.get(column)?;
+    Ok(RunId(uuid::Uuid::from_bytes(bytes)))
+}
+
+pub(super) fn state(row: &Row<'_>, column: usize) -> Result<State> {
+    let text = row.get_ref(column)?.as_str()?;
+    State::parse(text).ok_or_else(|| unreadable("a state", text.to_owned()))
+}
+
+pub(super) fn timestamp(row: &Row<'_>, column: usize) -> Result<Timestamp> {
+    to_timestamp(row.get(column)?)
+}
+
+pub(super) fn timestamp_or_null(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>> {
+    row.get::<_, Option<i64>>(column)?.map(to_timestamp).transpose()
+}
+
+pub(super) fn to_timestamp(micros: i64) -> Result<Timestamp> {
+    Timestamp::from_microsecond(micros).map_err(|error| unreadable("a time", error.to_string()))
+}
+
+/// Fuel, memory and duration, which stand side by side.
+pub(super) fn usage(row: &Row<'_>, column: usize) -> Result<Usage> {
+    Ok(Usage {
+        fuel: row.get::<_, i64>(column)? as u64,
+        memory_peak_bytes: row.get::<_, i64>(column + 1)? as u64,
+        duration_ms: row.get::<_, i64>(column + 2)? as f64 / 1000.0,
+    })
+}
+
+pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option<T>> {
+    match row.get_ref(column)?.as_str_or_null()? {
+        None => Ok(None),
+        Some(text) => serde_json::from_str(text).map(Some).map_err(|error| unreadable("JSON", error.to_string())),
+    }
+}
+
+fn unreadable(what: &'static str, why: String) -> StoreError {
+    StoreError::Unreadable { what, why }
+}
+
+impl From<rusqlite::types::FromSqlError> for StoreError {
+    fn from(error: rusqlite::types::FromSqlError) -> StoreError {
+        StoreError::Sqlite(rusqlite::Error::FromSqlConversionFailure(0, Type::Null, error.into()))
+    }
+}

@@ -1,0 +1,221 @@
+//! Runs: submitted, listed, shown, cancelled.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+
+use super::rows::{self, RUN, json, micros, run, state, timestamp, usage};
+use super::{Result, Store};
+use crate::domain::attempt::HistoryItem;
+use crate::domain::{Attempt, Run, RunId, State};
+use crate::store::{Cancelled, Inserted, RunFilter};
+
+impl Store {
+    /// Puts a submitted run on record before it returns.
+    pub fn insert_run(&self, run: &Run) -> Result<Inserted> {
+        self.transact(|transaction| {
+            if let Some(key) = &run.idempotency_key {
+                let existing = transaction
+                    .query_row(
+                        "SELECT run_id FROM idempotency_keys WHERE module = ? AND entry = ? AND key = ?",
+                        params![&*run.module, &*run.entry, &**key],
+                        |row| row.get::<_, [u8; 16]>(0),
+                    )
+                    .optional()?;
+                if let Some(id) = existing {
+                    return Ok(Inserted::Exists(RunId(uuid::Uuid::from_bytes(id))));
+                }
+                transaction.execute(
+                    "INSERT INTO idempotency_keys (module, entry, key, run_id) VALUES (?, ?, ?, ?)",
+                    params![&*run.module, &*run.entry, &**key, run.id.as_bytes()],
+                )?;
+            }
+            super::writes::insert_run(transaction, run)?;
+            Ok(Inserted::Inserted)
+        })
+    }
+
+    pub fn run(&self, id: RunId) -> Result<Option<Run>> {
+        self.read(|connection| select(connection, id))
+    }
+
+    /// One page of runs, newest first.
+    pub fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>> {
+        let mut sql = format!("{RUN} WHERE true");
+        let mut values: Vec<Value> = Vec::new();
+        let mut and = |condition: &str, value: Option<Value>| {
+            sql.push_str(" AND ");
+            sql.push_str(condition);
+            values.extend(value);
+        };
+        if filter.top {
+            and("r.parent_id IS NULL", None);
+        }
+        if !filter.states.is_empty() {
+            // The names are our own words.
+            let states: Vec<String> = filter.states.iter().map(|state| format!("'{}'", state.as_str())).collect();
+            and(&format!("r.state IN ({})", states.join(", ")), None);
+        }
+        if let Some(kind) = filter.kind {
+            and("r.kind = ?", Some(Value::Text(kind.as_str().to_owned())));
+        }
+        for (condition, value) in [("v.name = ?", &filter.module), ("r.entry = ?", &filter.entry)] {
+            if let Some(value) = value {
+                and(condition, Some(Value::Text(value.clone())));
+            }
+        }
+        for (condition, at) in [("r.created_at >= ?", filter.since), ("r.created_at < ?", filter.until)] {
+            if let Some(at) = at {
+                and(condition, Some(Value::Integer(micros(at))));
+            }
+        }
+        if let Some(text) = &filter.text {
+            let condition =
+                "instr(lower(coalesce(r.name, '') || ' ' || r.entry || ' ' || v.name || ' ' || hex(r.id)), ?) > 0";
+            and(condition, Some(Value::Text(text.to_lowercase().replace('-', ""))));
+        }
+        if let Some(before) = filter.before {
+            and("r.id < ?", Some(Value::Blob(before.as_bytes().to_vec())));
+        }
+        sql.push_str(" ORDER BY r.id DESC LIMIT ?");
+        values.push(Value::Integer(filter.limit as i64));
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = statement.query(params_from_iter(values))?;
+            let mut runs = Vec::new();
+            while let Some(row) = rows.next()? {
+                runs.push(run(row)?);
+            }
+            Ok(runs)
+        })
+    }
+
+    /// Children of one generation of a flow from place `from` on, in order.
+    pub fn children(&self, parent: RunId, generation: u32, from: u32, limit: usize) -> Result<Vec<Run>> {
+        let family = RunId::children(parent, generation);
+        let first = RunId::child(parent, generation, from);
+        self.read(|connection| {
+            let mut statement = connection
+                .prepare_cached(&format!("{RUN} WHERE r.id BETWEEN ? AND ? AND r.parent_id = ? ORDER BY r.id LIMIT ?"))?;
+            let mut rows = statement.query(params![
+                first.as_bytes(),
+                family.end().as_bytes(),
+                parent.as_bytes(),
+                limit as i64
+            ])?;
+            let mut runs = Vec::new();
+            while let Some(row) = rows.next()? {
+                runs.push(run(row)?);
+            }
+            Ok(runs)
+        })
+    }
+
+    /// How many children of each state one generation of a flow has.
+    pub fn count_children(&self, parent: RunId, generation: u32) -> Result<BTreeMap<String, u64>> {
+        let family = RunId::children(parent, generation);
+        self.read(|connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT state, count(*) FROM runs WHERE id BETWEEN ? AND ? AND parent_id = ? GROUP BY state")?;
+            let params = params![family.start().as_bytes(), family.end().as_bytes(), parent.as_bytes()];
+            let counts = statement.query_map(params, |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
+            Ok(counts.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// How many runs are not final.
+    pub fn count_unfinished(&self) -> Result<u64> {
+        self.read(|connection| {
+            let sql = "SELECT count(*) FROM runs WHERE finished_at IS NULL";
+            Ok(connection.query_row(sql, [], |row| row.get::<_, i64>(0))? as u64)
+        })
+    }
+
+    /// The attempts of a run after which there was another, and the name of the worker with the given number.
+    pub fn attempts(&self, id: RunId) -> Result<Vec<Attempt>> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT a.number, a.state, a.failure, a.started_at, a.finished_at, a.fuel, a.memory_peak_bytes,
+                    a.duration_us, w.name
+                 FROM attempts a LEFT JOIN workers w ON w.id = a.worker_id WHERE a.run_id = ? ORDER BY a.number",
+            )?;
+            let mut rows = statement.query([id.as_bytes()])?;
+            let mut attempts = Vec::new();
+            while let Some(row) = rows.next()? {
+                attempts.push(Attempt {
+                    number: row.get(0)?,
+                    state: state(row, 1)?,
+                    failure: json(row, 2)?,
+                    started_at: timestamp(row, 3)?,
+                    finished_at: rows::timestamp_or_null(row, 4)?,
+                    usage: usage(row, 5)?,
+                    worker: row.get(8)?,
+                });
+            }
+            Ok(attempts)
+        })
+    }
+
+    /// Changes of a run's state that its attempts do not tell, in order.
+    pub fn history(&self, id: RunId) -> Result<Vec<HistoryItem>> {
+        self.read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT at, state, reason FROM history WHERE run_id = ? ORDER BY no")?;
+            let mut rows = statement.query([id.as_bytes()])?;
+            let mut items = Vec::new();
+            while let Some(row) = rows.next()? {
+                items.push(HistoryItem { at: timestamp(row, 0)?, state: state(row, 1)?, reason: row.get(2)? });
+            }
+            Ok(items)
+        })
+    }
+
+    /// Cancels a run and all below it: what no worker holds is over at once, the rest is asked to end.
+    pub fn cancel(&self, id: RunId, now: Timestamp, reason: &str) -> Result<Cancelled> {
+        self.transact(|transaction| {
+            let Some(run) = select(transaction, id)? else { return Ok(Cancelled::NoSuchRun) };
+            if run.state.is_final() {
+                return Ok(Cancelled::Already(run.state));
+            }
+            let mut open = vec![(run, reason)];
+            let mut asked = false;
+            while let Some((run, reason)) = open.pop() {
+                for child in unfinished_children(transaction, &run)? {
+                    open.push((child, "its flow was cancelled"));
+                }
+                let held = run.worker.is_some();
+                asked |= held;
+                let state = if held { State::Cancelling } else { State::Cancelled };
+                transaction
+                    .prepare_cached("UPDATE runs SET state = ?, finished_at = ? WHERE id = ?")?
+                    .execute(params![state.as_str(), (!held).then_some(micros(now)), run.id.as_bytes()])?;
+                transaction
+                    .prepare_cached("INSERT INTO history (run_id, at, state, reason) VALUES (?, ?, ?, ?)")?
+                    .execute(params![run.id.as_bytes(), micros(now), state.as_str(), reason])?;
+            }
+            Ok(if asked { Cancelled::Asked } else { Cancelled::AtOnce })
+        })
+    }
+}
+
+fn select(connection: &Connection, id: RunId) -> Result<Option<Run>> {
+    let mut statement = connection.prepare_cached(&format!("{RUN} WHERE r.id = ?"))?;
+    let mut rows = statement.query([id.as_bytes()])?;
+    rows.next()?.map(run).transpose()
+}
+
+/// The children of a run's newest generation that are not final.
+pub(super) fn unfinished_children(connection: &Connection, parent: &Run) -> Result<Vec<Run>> {
+    let family = RunId::children(parent.id, parent.generation);
+    let sql = format!("{RUN} WHERE r.id BETWEEN ? AND ? AND r.parent_id = ? AND r.finished_at IS NULL");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows =
+        statement.query(params![family.start().as_bytes(), family.end().as_bytes(), parent.id.as_bytes()])?;
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next()? {
+        runs.push(run(row)?);
+    }
+    Ok(runs)
+}

@@ -1,0 +1,164 @@
+//! The statements of the writes that wait in the queue.
+
+use rusqlite::{Connection, Result, params};
+
+use super::rows::{Json, checksum, micros, usage_us};
+use crate::domain::{Run, RunId};
+use crate::store::Write;
+
+pub(super) fn apply(connection: &Connection, write: &Write) -> Result<()> {
+    match write {
+        Write::Insert(run) => insert_run(connection, run),
+        Write::Update(run) => update_run(connection, run),
+        Write::Attempt { run_id, attempt, worker } => {
+            let usage = &attempt.usage;
+            let finished_at = attempt.finished_at.map(micros);
+            connection
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO attempts (run_id, number, state, failure, started_at, finished_at, fuel,
+                        memory_peak_bytes, duration_us, worker_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                )?
+                .execute(params![
+                    run_id.as_bytes(),
+                    attempt.number,
+                    attempt.state.as_str(),
+                    attempt.failure.as_ref().map(Json),
+                    micros(attempt.started_at),
+                    finished_at,
+                    usage.fuel as i64,
+                    usage.memory_peak_bytes as i64,
+                    usage_us(usage),
+                    worker,
+                ])
+                .map(drop)
+        }
+        Write::History { run_id, at, state, reason } => connection
+            .prepare_cached("INSERT INTO history (run_id, at, state, reason) VALUES (?, ?, ?, ?)")?
+            .execute(params![run_id.as_bytes(), micros(*at), state.as_str(), reason])
+            .map(drop),
+        Write::ChildFinished { flow, generation, no, seq, at } => {
+            journal(connection, *flow, *generation, *no, "child_finished", &seq.to_string(), micros(*at))
+        }
+        Write::Log(line) => connection
+            .prepare_cached(
+                "INSERT OR IGNORE INTO logs (root_id, run_id, attempt, line, at, level, message)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                line.root_id.as_bytes(),
+                line.run_id.as_bytes(),
+                line.attempt,
+                line.line,
+                micros(line.at),
+                line.level,
+                line.message,
+            ])
+            .map(drop),
+    }
+}
+
+/// Inserts a run; what stands in it is stored as it is.
+pub(super) fn insert_run(connection: &Connection, run: &Run) -> Result<()> {
+    let (result, result_sum) = result_columns(run);
+    connection
+        .prepare_cached(
+            "INSERT INTO runs (id, parent_id, parent_generation, seq, root_id, kind, version_id, entry, name, input,
+                input_sum, settings, upstream, idempotency_key, state, generation, attempt, rescues, result, result_sum,
+                failure, label, created_at, scheduled_at, started_at, finished_at, fuel, memory_peak_bytes, duration_us,
+                worker_id)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?
+        .execute(params![
+            run.id.as_bytes(),
+            run.parent.as_ref().map(|parent| parent.id.as_bytes()),
+            run.parent.map(|parent| parent.generation),
+            run.parent.map(|parent| parent.seq),
+            run.root_id.as_bytes(),
+            run.kind.as_str(),
+            run.version,
+            &*run.entry,
+            run.name.as_deref(),
+            &*run.input,
+            checksum(&run.input),
+            run.settings.as_deref().map(Json),
+            run.upstream.as_deref().map(Json),
+            run.idempotency_key.as_deref(),
+            run.state.as_str(),
+            run.generation,
+            run.attempt,
+            run.rescues,
+            result,
+            result_sum,
+            run.failure.as_deref().map(Json),
+            run.label.as_deref(),
+            micros(run.created_at),
+            micros(run.scheduled_at),
+            run.started_at.map(micros),
+            run.finished_at.map(micros),
+            run.usage.fuel as i64,
+            run.usage.memory_peak_bytes as i64,
+            usage_us(&run.usage),
+            run.worker,
+        ])
+        .map(drop)
+}
+
+/// Writes what changes while a run is carried out. A final state stays, whoever writes after it; and a run that is to
+/// be cancelled does not go on: what would run again is over.
+pub(super) fn update_run(connection: &Connection, run: &Run) -> Result<()> {
+    let (result, result_sum) = result_columns(run);
+    connection
+        .prepare_cached(
+            "UPDATE runs SET
+                state = CASE WHEN state = 'cancelling' AND ?1 = 'scheduled' THEN 'cancelled' ELSE ?1 END,
+                finished_at = CASE WHEN state = 'cancelling' AND ?1 = 'scheduled'
+                    THEN (SELECT max(at) FROM history WHERE run_id = ?2) ELSE ?3 END,
+                generation = ?4, attempt = ?5, rescues = ?6, result = ?7, result_sum = ?8, failure = ?9, label = ?10,
+                scheduled_at = ?11, started_at = ?12, fuel = ?13, memory_peak_bytes = ?14, duration_us = ?15,
+                worker_id = ?16, input = ?17, input_sum = ?18
+             WHERE id = ?2 AND finished_at IS NULL AND NOT (state = 'cancelling' AND ?1 = 'running')",
+        )?
+        .execute(params![
+            run.state.as_str(),
+            run.id.as_bytes(),
+            run.finished_at.map(micros),
+            run.generation,
+            run.attempt,
+            run.rescues,
+            result,
+            result_sum,
+            run.failure.as_deref().map(Json),
+            run.label.as_deref(),
+            micros(run.scheduled_at),
+            run.started_at.map(micros),
+            run.usage.fuel as i64,
+            run.usage.memory_peak_bytes as i64,
+            usage_us(&run.usage),
+            run.worker,
+            &*run.input,
+            checksum(&run.input),
+        ])
+        .map(drop)
+}
+
+fn result_columns(run: &Run) -> (Option<&str>, Option<i64>) {
+    (run.result.as_deref(), run.result.as_deref().map(checksum))
+}
+
+/// Appends an event to a flow's journal.
+fn journal(
+    connection: &Connection,
+    flow: RunId,
+    generation: u32,
+    no: u64,
+    kind: &str,
+    key: &str,
+    at: i64,
+) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO journal (run_id, generation, no, kind, key, at, sum) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )?
+        .execute(params![flow.as_bytes(), generation, no as i64, kind, key, at, checksum(key)])
+        .map(drop)
+}

@@ -1,0 +1,153 @@
+//! The host's side of the contract with guests: `wit/`, one file per interface here as there.
+
+mod clocks;
+mod context;
+pub mod log;
+mod output;
+mod runs;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+use super::failure::Stop;
+use super::limiter::Limiter;
+use super::sandbox::Job;
+use crate::domain::{DirMode, Failure, FailureKind, Kind, RunId};
+
+pub use log::Level;
+
+/// Handles that one guest may hold at once.
+const MAX_HANDLES: usize = 100_000;
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "guest",
+    imports: {
+        "tarefa:guest/runs.submit": async | trappable,
+        "tarefa:guest/runs.[method]run.wait": async | trappable,
+        "tarefa:guest/runs.[method]completions.next": async | trappable,
+        default: trappable,
+    },
+    exports: { default: async },
+    with: {
+        "tarefa:guest/runs.run": runs::ChildHandle,
+        "tarefa:guest/runs.completions": runs::Completions,
+    },
+});
+
+/// What a guest asks for when it submits a child.
+#[derive(Debug)]
+pub struct Submit {
+    pub entry: String,
+    pub arguments: Vec<(String, Argument)>,
+    /// Places of earlier children that must have completed first.
+    pub waits_for: Vec<u32>,
+    /// JSON text: `wit/schemas/options.json`.
+    pub options: String,
+}
+
+#[derive(Debug)]
+pub enum Argument {
+    /// JSON text.
+    Value(String),
+    /// The place of the child whose output it is.
+    Output(u32),
+}
+
+/// How a flow runs children; the worker implements it. Children are named by their place, counted from 0.
+pub trait FlowHost: Send + Sync {
+    /// Takes the next place for a child; waits while too many are unfinished.
+    ///
+    /// # Errors
+    ///
+    /// Ends the flow when it has more children than its limit allows.
+    fn submit(&self, submit: Submit) -> BoxFuture<'_, Result<u32, Stop>>;
+
+    /// The child's id, which follows from its place.
+    fn child_id(&self, seq: u32) -> RunId;
+
+    /// The child's result, once it is final and on record.
+    fn wait(&self, seq: u32) -> BoxFuture<'_, Result<Arc<str>, Failure>>;
+
+    /// The place of the child that finished as number `n`, counted from 0, once one has and is on record.
+    fn nth_finished(&self, n: usize) -> BoxFuture<'_, u32>;
+}
+
+/// Takes the lines of an attempt's log.
+pub trait LogSink: Send + Sync {
+    fn write(&self, level: Level, message: String);
+}
+
+/// What one sandbox holds beside its memories.
+pub struct HostState {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    pub limiter: Limiter,
+    job: Arc<Job>,
+    output: Arc<output::Shared>,
+    label: Option<String>,
+}
+
+impl HostState {
+    pub fn new(job: Arc<Job>) -> Result<HostState, Failure> {
+        let output = Arc::new(output::Shared::new(job.clone()));
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stdout(output::Stream::stdout(&output)).stderr(output::Stream::stderr(&output));
+        wasi.wall_clock(clocks::Wall(job.clock.clone()));
+        wasi.monotonic_clock(clocks::Monotonic::starting_now(job.clock.clone()));
+        wasi.allow_tcp(false).allow_udp(false);
+        // Files are for tasks: a flow's execution must not depend on what it could read there.
+        let dirs = if job.run.kind == Kind::Task { job.settings.dirs.as_slice() } else { &[] };
+        for dir in dirs {
+            let permissions = match dir.mode {
+                DirMode::Ro => FsPerms::ReadOnly,
+                DirMode::Rw => FsPerms::ReadWrite,
+            };
+            wasi.preopened_dir(&dir.host, &dir.guest, permissions).map_err(|error| {
+                let message = format!("the granted directory `{}` cannot be opened: {}", dir.host, error.root_cause());
+                Failure::new(FailureKind::Denied, message)
+            })?;
+        }
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        let limiter = Limiter::new(job.settings.limits.memory_bytes);
+        Ok(HostState { wasi: wasi.build(), table, limiter, job, output, label: None })
+    }
+
+    /// The label that the guest gave its outcome.
+    pub fn take_label(&mut self) -> Option<String> {
+        self.label.take()
+    }
+
+    /// Logs what stdout and stderr hold of unfinished lines.
+    pub fn flush_output(&self) {
+        self.output.flush();
+    }
+
+    /// The last that the guest wrote to stderr.
+    pub fn stderr_tail(&self) -> String {
+        self.output.stderr_tail()
+    }
+}
+
+impl WasiView for HostState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl tarefa::guest::types::Host for HostState {}
+
+/// Everything that a guest may import.
+pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<HostState>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    // WASI's own sleeps follow the system's time alone: ours follow the clock that the rest of the host has.
+    linker.allow_shadowing(true);
+    clocks::add_to_linker(&mut linker)?;
+    Guest::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    Ok(linker)
+}

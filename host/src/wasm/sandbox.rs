@@ -1,0 +1,174 @@
+//! One attempt in one fresh sandbox.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+use wasmtime::Store;
+
+use super::failure::classify;
+use super::Component;
+use super::host::{FlowHost, GuestPre, HostState, LogSink};
+use crate::clock::Clock;
+use crate::domain::limits::DEFAULT_MEMORY_BYTES;
+use crate::domain::run::default_name;
+use crate::domain::{Failure, FailureKind, Limits, Metering, Outcome, Run, Settings, Usage};
+
+/// A guest gives the thread back after this much fuel, well under a millisecond, so that time-outs, cancellations and
+/// its neighbours get their turn.
+const FUEL_YIELD_INTERVAL: u64 = 1_000_000;
+/// Bytes that one call between guest and host may copy.
+const HOSTCALL_BYTES: usize = 72 << 20;
+
+/// All that one attempt needs.
+pub struct Job {
+    pub run: Arc<Run>,
+    /// What people see of the entry.
+    pub title: Arc<str>,
+    pub settings: Arc<Settings>,
+    pub clock: Clock,
+    pub sink: Arc<dyn LogSink>,
+    /// What a flow runs its children with; none for tasks.
+    pub flow: Option<Arc<dyn FlowHost>>,
+    pub logged_bytes: AtomicU64,
+}
+
+impl Component {
+    /// Calls the entry of `job` in a fresh sandbox and drops it. `interrupted` ends the attempt early, with the failure
+    /// that it resolves to; it is not polled before the guest first waits or yields.
+    pub async fn call(&self, job: Arc<Job>, interrupted: BoxFuture<'_, Failure>) -> Outcome {
+        let started = Instant::now();
+        let mut attempt = match self.open(&job).await {
+            Ok(attempt) => attempt,
+            Err(failure) => return Outcome::failed(failure),
+        };
+        let input = job.run.input.as_ref().to_owned();
+        let module = attempt.guest.tarefa_guest_module();
+        let result = tokio::select! {
+            biased;
+            result = module.call_call(&mut attempt.store, &job.run.entry, &input) => Some(result),
+            failure = interrupted => {
+                attempt.interrupted = Some(failure);
+                None
+            }
+        };
+        attempt.close(&job, result, started)
+    }
+
+    /// What the module says of itself, called in a sandbox like any attempt's.
+    pub async fn describe(&self, job: Arc<Job>, interrupted: BoxFuture<'_, Failure>) -> Result<String, Failure> {
+        let mut attempt = self.open(&job).await?;
+        let result = tokio::select! {
+            biased;
+            result = attempt.guest.tarefa_guest_module().call_describe(&mut attempt.store) => result,
+            failure = interrupted => return Err(failure),
+        };
+        result.map_err(|error| classify(&error, &job.settings.limits, &attempt.store.data().stderr_tail()))
+    }
+
+    async fn open(&self, job: &Arc<Job>) -> Result<Open, Failure> {
+        let pooled = match &self.pooled {
+            // The pool's places have the memory of the default limit, no more.
+            Some(pooled) if job.settings.limits.memory_bytes <= DEFAULT_MEMORY_BYTES => Some(self.open_in(pooled, job).await),
+            _ => None,
+        };
+        let opened = match pooled {
+            // A full pool is our shortage, never the guest's failure.
+            Some(Err(error)) if error.is::<wasmtime::PoolConcurrencyLimitError>() => None,
+            opened => opened,
+        };
+        match opened {
+            Some(opened) => opened,
+            None => self.open_in(&self.on_demand()?, job).await,
+        }
+        .map_err(|error| classify(&error, &job.settings.limits, ""))
+    }
+
+    async fn open_in(&self, pre: &GuestPre<HostState>, job: &Arc<Job>) -> wasmtime::Result<Open> {
+        let state = HostState::new(job.clone()).map_err(super::failure::Stop)?;
+        let mut store = Store::new(pre.engine(), state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(HOSTCALL_BYTES);
+        match self.metering {
+            Metering::Fuel => {
+                store.set_fuel(job.settings.limits.fuel)?;
+                store.fuel_async_yield_interval(Some(FUEL_YIELD_INTERVAL))?;
+            }
+            Metering::Time => {
+                store.set_epoch_deadline(1);
+                store.epoch_deadline_async_yield_and_update(1);
+            }
+        }
+        let guest = pre.instantiate_async(&mut store).await?;
+        Ok(Open { store, guest, metering: self.metering, interrupted: None })
+    }
+}
+
+/// A sandbox in use.
+struct Open {
+    store: Store<HostState>,
+    guest: super::host::Guest,
+    metering: Metering,
+    interrupted: Option<Failure>,
+}
+
+type CallResult = wasmtime::Result<Result<String, super::host::exports::tarefa::guest::module::TaskError>>;
+
+impl Open {
+    fn close(mut self, job: &Job, result: Option<CallResult>, started: Instant) -> Outcome {
+        self.store.data().flush_output();
+        let usage = Usage {
+            fuel: self.fuel_used(&job.settings.limits),
+            memory_peak_bytes: self.store.data().limiter.peak_bytes(),
+            duration_ms: started.elapsed().as_micros() as f64 / 1000.0,
+        };
+        let result = match (result, self.interrupted) {
+            (Some(Ok(Ok(json))), _) => check_output(json, &job.settings.limits),
+            (Some(Ok(Err(error))), _) => Err(task_error(error)),
+            (Some(Err(error)), _) => Err(classify(&error, &job.settings.limits, &self.store.data().stderr_tail())),
+            (None, failure) => Err(failure.expect("a call without result was interrupted")),
+        };
+        let label = self.store.data_mut().take_label().filter(|_| result.is_ok());
+        Outcome { result, label, usage }
+    }
+
+    fn fuel_used(&self, limits: &Limits) -> u64 {
+        match self.metering {
+            Metering::Fuel => limits.fuel - self.store.get_fuel().unwrap_or(0).min(limits.fuel),
+            Metering::Time => 0,
+        }
+    }
+}
+
+fn check_output(json: String, limits: &Limits) -> Result<Arc<str>, Failure> {
+    if json.len() as u64 > limits.output_bytes {
+        return Err(Failure::new(
+            FailureKind::OutputTooLarge,
+            format!(
+                "output too large: {} bytes and the limit is {}; raise `limits.output_bytes` or write a file",
+                json.len(),
+                limits.output_bytes
+            ),
+        ));
+    }
+    match serde_json::from_str::<&serde_json::value::RawValue>(&json) {
+        Ok(_) => Ok(json.into()),
+        Err(error) => {
+            Err(Failure::new(FailureKind::InvalidOutput, format!("the guest returned what is not JSON: {error}")))
+        }
+    }
+}
+
+/// What the entry returned as its error. It may pass on what ended a child of its own, but cannot blame us.
+fn task_error(error: super::host::exports::tarefa::guest::module::TaskError) -> Failure {
+    let kind = FailureKind::parse(&error.kind).filter(|kind| !kind.is_ours() && *kind != FailureKind::Cancelled);
+    let details = error.details.and_then(|details| serde_json::from_str(&details).ok());
+    let kind = kind.unwrap_or(FailureKind::TaskError);
+    Failure { kind, message: error.message, details, retryable: error.retryable }
+}
+
+/// A run's name as people see it.
+pub fn display_name(run: &Run, title: &str) -> Arc<str> {
+    run.name.clone().unwrap_or_else(|| default_name(title, run.parent.map(|parent| parent.seq)).into())
+}

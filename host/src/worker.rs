@@ -1,0 +1,237 @@
+//! The worker: takes due runs and carries them out, as many at once as there are slots.
+
+mod executor;
+mod flow;
+mod live;
+mod slots;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::domain::{Kind, Run, RunId};
+use crate::events::CancelRequest;
+use crate::store::{Claim, Store};
+use flow::FlowRun;
+use live::Live;
+use slots::{Slot, Slots};
+
+/// Top-level runs that one claim takes at most.
+const CLAIM_BATCH: usize = 32;
+/// How often the store is asked for due runs when nothing wakes us: events may be lost.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a run may be carried out before it must be visible to others.
+const YOUNG: Duration = Duration::from_millis(10);
+/// How long abandoned guests may take to let go; each yields well within it.
+const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
+/// In the round of turns, the place of runs that are to be claimed.
+const CLAIMS: RunId = RunId(uuid::Uuid::nil());
+
+pub struct WorkerConfig {
+    /// Task sandboxes at once.
+    pub slots: usize,
+    /// Flows in memory at once; each holds a place in the instance pool while it waits.
+    pub flows: usize,
+    /// Only runs submitted from this time on are taken.
+    pub since: Timestamp,
+}
+
+pub struct Worker {
+    app: Arc<App>,
+    /// Where guests run, apart from everything else.
+    guests: Handle,
+    id: i64,
+    slots: Slots,
+    flows: Slots,
+    since: Timestamp,
+    /// Top-level runs and flows in memory.
+    held: Mutex<HashMap<RunId, Held>>,
+    /// Runs that began a moment ago, and may not be on record yet.
+    young: Mutex<Vec<Arc<Live>>>,
+    young_added: Notify,
+    /// No more claims.
+    stopping: CancellationToken,
+    /// Runs are given back.
+    abandoning: CancellationToken,
+    idle: Notify,
+}
+
+/// A run in memory that can be cancelled.
+struct Held {
+    token: CancellationToken,
+    flow: Option<Arc<FlowRun>>,
+}
+
+impl Worker {
+    /// Starts a worker that the store knows by `id`, on the runtime of the guests.
+    pub fn start(
+        app: Arc<App>,
+        id: i64,
+        config: WorkerConfig,
+        guests: Handle,
+        cancels: mpsc::Receiver<CancelRequest>,
+    ) -> Arc<Worker> {
+        let worker = Arc::new(Worker {
+            app,
+            guests,
+            id,
+            slots: Slots::new(config.slots),
+            flows: Slots::new(config.flows),
+            since: config.since,
+            held: Mutex::default(),
+            young: Mutex::default(),
+            young_added: Notify::new(),
+            stopping: CancellationToken::new(),
+            abandoning: CancellationToken::new(),
+            idle: Notify::new(),
+        });
+        for kind in [Kind::Task, Kind::Flow] {
+            worker.guests.spawn(worker.clone().claim_loop(kind));
+        }
+        worker.guests.spawn(worker.clone().cancel_loop(cancels));
+        worker.guests.spawn(worker.clone().young_loop());
+        worker
+    }
+
+    /// Stops claiming, waits up to `grace` for what runs, and gives the rest back without counting its attempt.
+    pub async fn stop(&self, grace: Duration) {
+        self.stopping.cancel();
+        let _ = tokio::time::timeout(grace, self.is_idle()).await;
+        self.abandoning.cancel();
+        if tokio::time::timeout(ABANDON_TIMEOUT, self.is_idle()).await.is_err() {
+            tracing::error!("{} runs did not let go; the next start settles them", self.held().len());
+        }
+    }
+
+    /// Resolves once nothing runs.
+    pub async fn is_idle(&self) {
+        loop {
+            let idle = self.idle.notified();
+            if self.held().is_empty() {
+                return;
+            }
+            idle.await;
+        }
+    }
+
+    async fn claim_loop(self: Arc<Worker>, kind: Kind) {
+        let claim = |limit| Claim { kind, limit, since: self.since };
+        while !self.stopping.is_cancelled() {
+            let due = self.app.events.due[kind as usize].notified();
+            let mut permits = self.permits(kind).await;
+            if self.stopping.is_cancelled() {
+                return;
+            }
+            match self.app.store.claim(claim(permits.len()), self.id, self.app.clock.now()) {
+                Ok(runs) => {
+                    let more = runs.len() == permits.len();
+                    for (run, permit) in runs.into_iter().zip(permits.drain(..)) {
+                        self.begin(run, permit);
+                    }
+                    if more {
+                        continue;
+                    }
+                }
+                Err(error) => tracing::error!("cannot claim runs: {error}"),
+            }
+            drop(permits);
+            tokio::select! {
+                () = due => {}
+                () = self.stopping.cancelled() => {}
+                () = self.until_next(claim(1)) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
+            }
+        }
+    }
+
+    /// The right to carry out some runs of that kind: one when it is our turn, and what else is free.
+    async fn permits(&self, kind: Kind) -> Vec<Slot> {
+        let permits = match kind {
+            Kind::Task => &self.slots,
+            Kind::Flow => &self.flows,
+        };
+        let mut taken = vec![permits.acquire(CLAIMS).await];
+        taken.extend(std::iter::from_fn(|| permits.try_acquire()).take(CLAIM_BATCH - 1));
+        taken
+    }
+
+    async fn until_next(&self, claim: Claim) {
+        match self.app.store.next_due(claim) {
+            Ok(Some(at)) => self.app.clock.sleep_until(at).await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    fn begin(self: &Arc<Worker>, run: Run, permit: Slot) {
+        let id = run.id;
+        let token = self.abandoning.child_token();
+        self.held().insert(id, Held { token: token.clone(), flow: None });
+        let worker = self.clone();
+        self.guests.spawn(async move {
+            executor::carry_out(&worker, run, permit, token).await;
+            worker.release(id);
+        });
+    }
+
+    fn release(&self, id: RunId) {
+        self.held().remove(&id);
+        self.idle.notify_waiters();
+    }
+
+    /// Makes a flow in memory known, so that it and its children can be cancelled.
+    fn hold_flow(&self, flow: &Arc<FlowRun>, token: CancellationToken) {
+        self.held().insert(flow.id(), Held { token, flow: Some(flow.clone()) });
+    }
+
+    async fn cancel_loop(self: Arc<Worker>, mut cancels: mpsc::Receiver<CancelRequest>) {
+        while let Some(request) = cancels.recv().await {
+            let held = self.held();
+            if let Some(held) = held.get(&request.id) {
+                held.token.cancel();
+            } else if let Some(parent) = request.parent
+                && let Some(Held { flow: Some(flow), .. }) = held.get(&parent.id)
+            {
+                flow.cancel_child(parent);
+            }
+        }
+    }
+
+    /// Puts runs on record that take longer than a moment; what is shorter is recorded once, at its end.
+    async fn young_loop(self: Arc<Worker>) {
+        loop {
+            self.young_added.notified().await;
+            tokio::time::sleep(YOUNG).await;
+            let young = std::mem::take(&mut *lock(&self.young));
+            for live in young {
+                live.put_on_record(&self.app.store);
+            }
+        }
+    }
+
+    fn add_young(&self, live: &Arc<Live>) {
+        let mut young = lock(&self.young);
+        young.push(live.clone());
+        if young.len() == 1 {
+            self.young_added.notify_one();
+        }
+    }
+
+    fn store(&self) -> &Store {
+        &self.app.store
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<RunId, Held>> {
+        lock(&self.held)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What a panicking holder left is whole between its statements.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,260 @@
+//! One attempt as one visible pipeline, and what becomes of the run after it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use futures_util::future::BoxFuture;
+use jiff::SignedDuration;
+use tokio_util::sync::CancellationToken;
+
+use super::flow::FlowRun;
+use super::live::{Live, RunLog, ended_attempt, finish};
+use super::slots::Slot;
+use super::Worker;
+use crate::app::Plan;
+use crate::domain::retry::human_ms;
+use crate::domain::{
+    Failure, FailureKind, Kind, Outcome, Run, SettingsPatch, State, Timestamp, Transition, after_attempt,
+};
+use crate::store::Write;
+use crate::wasm::{Component, FlowHost, Job, Level, LogSink};
+
+/// What a run is carried out with.
+pub(super) struct Execution<'a> {
+    pub worker: &'a Arc<Worker>,
+    pub live: &'a Arc<Live>,
+    pub plan: &'a Arc<Plan>,
+    pub token: &'a CancellationToken,
+    /// How many flows lie above.
+    pub depth: u32,
+    /// The settings of the top-level run, from which children inherit.
+    pub inherited: &'a Arc<SettingsPatch>,
+}
+
+/// Carries out a claimed top-level run: one attempt, after which it is final or given back.
+pub(super) async fn carry_out(worker: &Arc<Worker>, run: Run, permit: Slot, token: CancellationToken) {
+    let inherited = run.settings.clone().unwrap_or_default();
+    let planned = worker.app.plan(&run).map(Arc::new);
+    let live = Arc::new(Live::new(run, true));
+    let (outcome, transition) = match &planned {
+        Ok(plan) => {
+            let execution =
+                Execution { worker, live: &live, plan, token: &token, depth: 0, inherited: &inherited };
+            let (outcome, log) = execution.attempt().await;
+            let transition = execution.after(&outcome, &log);
+            (outcome, transition)
+        }
+        Err(error) => {
+            let failure = Failure::new(FailureKind::MissingEntry, error.message.clone());
+            (Outcome::failed(failure), Transition::Final(State::Failed))
+        }
+    };
+    drop(permit);
+    settle(worker, &live, &outcome, transition).await;
+}
+
+/// Puts the end of a top-level run's attempt on record, and tells who waits for it.
+async fn settle(worker: &Arc<Worker>, live: &Live, outcome: &Outcome, transition: Transition) {
+    let now = worker.app.clock.now();
+    let cancelled = matches!(&outcome.result, Err(failure) if failure.kind == FailureKind::Cancelled);
+    let run = live.run();
+    let ticket = if cancelled && worker.abandoning.is_cancelled() {
+        let reason = "given back while the server stopped".to_owned();
+        let history = Write::History { run_id: run.id, at: now, state: State::Scheduled, reason };
+        let give_back = |run: &mut Run| {
+            schedule(run, now);
+            run.worker = None;
+            // This attempt does not count; the next one has its number.
+            run.attempt -= 1;
+        };
+        live.record(worker.store(), give_back, [history])
+    } else {
+        match transition {
+            Transition::Final(state) => live.record(worker.store(), |run| finish(run, state, outcome, now), []),
+            Transition::Retry { at, .. } => {
+                let ended = ended_attempt(&run, outcome, now);
+                let retry = |run: &mut Run| {
+                    schedule(run, at);
+                    run.worker = None;
+                };
+                live.record(worker.store(), retry, [ended])
+            }
+        }
+    };
+    if let Some(ticket) = ticket {
+        worker.store().on_record(ticket).await;
+    }
+    if live.run().state.is_final() {
+        worker.app.events.run_finished(run.id);
+    } else {
+        worker.app.events.run_is_due(run.kind);
+    }
+}
+
+fn schedule(run: &mut Run, at: Timestamp) {
+    run.state = State::Scheduled;
+    run.scheduled_at = at;
+    run.started_at = None;
+}
+
+impl Execution<'_> {
+    /// Carries out a child to its end: attempts, with the delays between them. Holds a slot only while a task's
+    /// sandbox is open.
+    pub(super) async fn to_end(&self) -> (State, Outcome) {
+        loop {
+            let permit = match self.permit().await {
+                Ok(permit) => permit,
+                Err(failure) => {
+                    let state = if failure.kind == FailureKind::Cancelled { State::Cancelled } else { State::Failed };
+                    return (state, Outcome::failed(failure));
+                }
+            };
+            let now = self.worker.app.clock.now();
+            self.live.start(self.worker.store(), now);
+            let (outcome, log) = self.attempt().await;
+            drop(permit);
+            match self.after(&outcome, &log) {
+                Transition::Final(state) => return (state, outcome),
+                Transition::Retry { at, .. } => {
+                    let now = self.worker.app.clock.now();
+                    let ended = ended_attempt(&self.live.run(), &outcome, now);
+                    self.live.record(self.worker.store(), |run| schedule(run, at), [ended]);
+                    tokio::select! {
+                        () = self.worker.app.clock.sleep_until(at) => {}
+                        () = self.token.cancelled() => return (State::Cancelled, Outcome::failed(cancelled())),
+                    }
+                }
+            }
+        }
+    }
+
+    async fn permit(&self) -> Result<Slot, Failure> {
+        match self.plan.entry().kind {
+            Kind::Task => tokio::select! {
+                biased;
+                () = self.token.cancelled() => Err(cancelled()),
+                slot = self.worker.slots.acquire(self.live.root_id()) => Ok(slot),
+            },
+            // Who waits here could wait for itself: a flow holds its place while its children wait for theirs.
+            Kind::Flow => self.worker.flows.try_acquire().ok_or_else(|| {
+                Failure::new(
+                    FailureKind::Unavailable,
+                    "unavailable: as many flows are in memory as the server holds; raise `--flows` or submit fewer at a time",
+                )
+            }),
+        }
+    }
+
+    /// One attempt: load the component, open a fresh sandbox, call, classify. The run is `running` already.
+    async fn attempt(&self) -> (Outcome, Arc<RunLog>) {
+        let app = &self.worker.app;
+        let run = Arc::new(self.live.run());
+        let log = Arc::new(RunLog {
+            store: app.store.clone(),
+            clock: app.clock.clone(),
+            root_id: run.root_id,
+            run_id: run.id,
+            attempt: run.attempt,
+            lines: AtomicU32::new(0),
+        });
+        let plan = self.plan;
+        let load = || app.wasm.load(&plan.version.module.digest, plan.settings.metering);
+        let component = match plan.component.get_or_try_init(load).await {
+            Ok(component) => component,
+            Err(error) => {
+                let failure = Failure::new(FailureKind::Unavailable, error.message);
+                return (Outcome::failed(failure), log);
+            }
+        };
+        let outcome = match run.kind {
+            Kind::Task => component.call(self.job(run.clone(), &log, None), self.interrupted(&run)).await,
+            Kind::Flow => self.flow_attempt(component, run, &log).await,
+        };
+        (outcome, log)
+    }
+
+    async fn flow_attempt(&self, component: &Component, run: Arc<Run>, log: &Arc<RunLog>) -> Outcome {
+        let flow = FlowRun::new(self, &run);
+        self.worker.hold_flow(&flow, self.token.clone());
+        let host: Arc<dyn FlowHost> = flow.clone();
+        let mut outcome = component.call(self.job(run.clone(), log, Some(host)), self.interrupted(&run)).await;
+        if outcome.result.is_ok() {
+            // A flow is over only when its children are.
+            tokio::select! {
+                () = flow.finish_children() => {}
+                failure = self.interrupted(&run) => outcome.result = Err(failure),
+            }
+        }
+        if outcome.result.is_err() {
+            flow.cancel_children().await;
+        }
+        if run.parent.is_some() {
+            self.worker.release(run.id);
+        }
+        outcome
+    }
+
+    fn job(&self, run: Arc<Run>, log: &Arc<RunLog>, flow: Option<Arc<dyn FlowHost>>) -> Arc<Job> {
+        Arc::new(Job {
+            run,
+            title: self.plan.title.clone(),
+            settings: self.plan.settings.clone(),
+            clock: self.worker.app.clock.clone(),
+            sink: log.clone(),
+            flow,
+            logged_bytes: AtomicU64::new(0),
+        })
+    }
+
+    /// Resolves when the attempt has to end early, to the reason.
+    fn interrupted(&self, run: &Run) -> BoxFuture<'_, Failure> {
+        let timeout_ms = self.plan.settings.limits.timeout_ms;
+        let clock = &self.worker.app.clock;
+        let deadline = timeout_ms.and_then(|timeout_ms| {
+            let started_at = run.started_at.unwrap_or_else(|| clock.now());
+            started_at.checked_add(SignedDuration::from_millis(timeout_ms as i64)).ok()
+        });
+        Box::pin(async move {
+            let timed_out = async {
+                match deadline {
+                    Some(deadline) => clock.sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.token.cancelled() => cancelled(),
+                () = timed_out => {
+                    let limit = human_ms(timeout_ms.unwrap_or_default());
+                    let message = format!("timed out: the limit is {limit}; raise `limits.timeout_ms` or do less at a time");
+                    Failure::new(FailureKind::TimedOut, message)
+                }
+            }
+        })
+    }
+
+    /// What becomes of the run now; an attempt that is tried again says so in the log.
+    fn after(&self, outcome: &Outcome, log: &RunLog) -> Transition {
+        let retries = &self.plan.settings.retries;
+        let run = self.live.run();
+        // Attempts that were lost with their worker do not use up retries.
+        let number = run.attempt - run.rescues.min(run.attempt - 1);
+        let now = self.worker.app.clock.now();
+        let failure = outcome.result.as_ref().err();
+        let transition = after_attempt(number, retries, failure, now, rand::random());
+        if let (Transition::Retry { delay_ms, .. }, Some(failure)) = (&transition, failure) {
+            let message = format!(
+                "attempt {number} of {} failed: {}; retry {number} of {} in {}",
+                retries.max + 1,
+                failure.message,
+                retries.max,
+                human_ms(*delay_ms)
+            );
+            log.write(Level::Warn, message);
+        }
+        transition
+    }
+}
+
+pub(super) fn cancelled() -> Failure {
+    Failure::new(FailureKind::Cancelled, "cancelled")
+}

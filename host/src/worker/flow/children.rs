@@ -1,0 +1,202 @@
+//! The books of a flow's children. No I/O, no waiting: every call is short and under the flow's lock.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::app::Plan;
+use crate::domain::Failure;
+use crate::store::Ticket;
+use crate::wasm::Argument;
+use crate::worker::live::Live;
+
+/// A larger result is read back from the store when it is waited for …
+const MAX_KEPT_RESULT: usize = 16 << 10;
+/// … and so is every one once a flow keeps this much.
+const MAX_KEPT_BYTES: usize = 16 << 20;
+
+#[derive(Default)]
+pub(super) struct Children {
+    /// By place.
+    all: Vec<Child>,
+    /// The child that was submitted last, while it may still be waited for at once.
+    held: Option<u32>,
+    /// Places in the order in which they finished.
+    finished: Vec<u32>,
+    pub unfinished: usize,
+    kept_bytes: usize,
+    /// Who waits for whose end.
+    dependents: HashMap<u32, Vec<u32>>,
+    /// How entries are carried out that were submitted before, by the name they were submitted with.
+    pub plans: HashMap<Box<str>, Arc<Plan>>,
+    /// What the flow's own task waits for.
+    pub interest: Interest,
+}
+
+enum Child {
+    /// Held back, or waiting for `upstream` others to finish.
+    Waiting { work: Work, upstream: usize },
+    /// In a task of its own.
+    Running { token: CancellationToken },
+    /// In the flow's own task: gone when the flow's call is.
+    Inline { live: Arc<Live>, token: CancellationToken },
+    Finished { kept: Kept, ticket: Ticket },
+}
+
+/// A child that is to be carried out.
+#[derive(Clone)]
+pub(super) struct Work {
+    pub live: Arc<Live>,
+    pub plan: Arc<Plan>,
+    pub token: CancellationToken,
+    /// Set where the input needs the outputs of others.
+    pub arguments: Option<Arc<Vec<(String, Argument)>>>,
+}
+
+/// The result of a finished child.
+#[derive(Clone)]
+pub(super) enum Kept {
+    Here(Result<Arc<str>, Failure>),
+    OnRecord,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Interest {
+    #[default]
+    Nothing,
+    Child(u32),
+    Any,
+}
+
+impl Children {
+    pub(super) fn len(&self) -> u32 {
+        self.all.len() as u32
+    }
+
+    /// The number of the next event.
+    pub(super) fn next_no(&self) -> u64 {
+        self.finished.len() as u64 + 1
+    }
+
+    /// Adds a child in the next place. Returns the work where it is to start at once; with `hold` it is held back
+    /// instead. A child starts after all that are in `upstream`.
+    pub(super) fn add(&mut self, work: Work, upstream: &[u32], hold: bool) -> Option<Work> {
+        let seq = self.len();
+        let unfinished: Vec<u32> = upstream.iter().copied().filter(|&up| self.result(up).is_none()).collect();
+        self.unfinished += 1;
+        self.all.push(Child::Waiting { work: work.clone(), upstream: unfinished.len() });
+        for &up in &unfinished {
+            self.dependents.entry(up).or_default().push(seq);
+        }
+        if !unfinished.is_empty() {
+            None
+        } else if hold {
+            self.held = Some(seq);
+            None
+        } else {
+            Some(work)
+        }
+    }
+
+    /// Adds a child that is over already.
+    pub(super) fn add_finished(&mut self, result: &Result<Arc<str>, Failure>, ticket: Ticket) {
+        let seq = self.len();
+        self.unfinished += 1;
+        self.all.push(Child::Finished { kept: Kept::OnRecord, ticket });
+        self.finish(seq, result, ticket);
+    }
+
+    /// The child that was held back, no longer.
+    pub(super) fn take_held(&mut self) -> Option<(u32, Work)> {
+        let seq = self.held.take()?;
+        match &self.all[seq as usize] {
+            Child::Waiting { work, .. } => Some((seq, work.clone())),
+            _ => None,
+        }
+    }
+
+    pub(super) fn set_running(&mut self, seq: u32, work: &Work) {
+        self.all[seq as usize] = Child::Running { token: work.token.clone() };
+    }
+
+    pub(super) fn set_inline(&mut self, seq: u32, work: &Work) {
+        self.all[seq as usize] = Child::Inline { live: work.live.clone(), token: work.token.clone() };
+    }
+
+    /// A child's result and the place of its record, once it is over.
+    pub(super) fn result(&self, seq: u32) -> Option<(Kept, Ticket)> {
+        match self.all.get(seq as usize)? {
+            Child::Finished { kept, ticket } => Some((kept.clone(), *ticket)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn nth_finished(&self, n: usize) -> Option<(u32, Ticket)> {
+        let seq = *self.finished.get(n)?;
+        self.result(seq).map(|(_, ticket)| (seq, ticket))
+    }
+
+    /// Enters a child's end. Returns those that waited for nothing else.
+    pub(super) fn finish(&mut self, seq: u32, result: &Result<Arc<str>, Failure>, ticket: Ticket) -> Vec<(u32, Work)> {
+        let kept = match result {
+            Ok(text) if text.len() > MAX_KEPT_RESULT || self.kept_bytes + text.len() > MAX_KEPT_BYTES => Kept::OnRecord,
+            Ok(text) => {
+                self.kept_bytes += text.len();
+                Kept::Here(Ok(text.clone()))
+            }
+            Err(failure) => Kept::Here(Err(failure.clone())),
+        };
+        self.all[seq as usize] = Child::Finished { kept, ticket };
+        self.finished.push(seq);
+        self.unfinished -= 1;
+        let mut free = Vec::new();
+        for dependent in self.dependents.remove(&seq).unwrap_or_default() {
+            if let Child::Waiting { work, upstream } = &mut self.all[dependent as usize] {
+                *upstream -= 1;
+                if *upstream == 0 {
+                    free.push((dependent, work.clone()));
+                }
+            }
+        }
+        free
+    }
+
+    /// Whether the flow's own task waits for that child's end.
+    pub(super) fn concerns_the_flow(&self, seq: u32) -> bool {
+        match self.interest {
+            Interest::Nothing => false,
+            Interest::Child(wanted) => wanted == seq,
+            Interest::Any => true,
+        }
+    }
+
+    /// Asks a child to end. Returns it where no task carries it out that could.
+    pub(super) fn cancel(&mut self, seq: u32) -> Option<Arc<Live>> {
+        match self.all.get(seq as usize)? {
+            Child::Waiting { work, .. } => {
+                let live = work.live.clone();
+                if self.held == Some(seq) {
+                    self.held = None;
+                }
+                Some(live)
+            }
+            Child::Running { token } | Child::Inline { token, .. } => {
+                token.cancel();
+                None
+            }
+            Child::Finished { .. } => None,
+        }
+    }
+
+    /// The children that no task of their own carries out; once the flow's call is over, nobody will.
+    pub(super) fn take_idle(&mut self) -> Vec<(u32, Arc<Live>)> {
+        self.held = None;
+        let idle = |child: &Child| match child {
+            Child::Waiting { work, .. } => Some(work.live.clone()),
+            Child::Inline { live, .. } => Some(live.clone()),
+            Child::Running { .. } | Child::Finished { .. } => None,
+        };
+        self.all.iter().zip(0..).filter_map(|(child, seq)| Some((seq, idle(child)?))).collect()
+    }
+}

@@ -1,0 +1,146 @@
+//! A run in memory, and what of it is on record.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use jiff::Timestamp;
+
+use super::lock;
+use crate::clock::Clock;
+use crate::domain::{Attempt, Kind, Outcome, Run, RunId, State};
+use crate::store::{LogLine, Store, Write};
+use crate::wasm::{Level, LogSink};
+
+/// A run in memory. Its row is written when somebody else may want to see it, and at its end.
+pub(super) struct Live {
+    state: Mutex<LiveState>,
+}
+
+struct LiveState {
+    run: Run,
+    on_record: bool,
+}
+
+impl Live {
+    pub(super) fn new(run: Run, on_record: bool) -> Live {
+        Live { state: Mutex::new(LiveState { run, on_record }) }
+    }
+
+    pub(super) fn run(&self) -> Run {
+        lock(&self.state).run.clone()
+    }
+
+    /// Changes the run in memory, and returns it as it is then.
+    pub(super) fn change(&self, change: impl FnOnce(&mut Run)) -> Run {
+        let mut state = lock(&self.state);
+        change(&mut state.run);
+        state.run.clone()
+    }
+
+    pub(super) fn root_id(&self) -> RunId {
+        lock(&self.state).run.root_id
+    }
+
+    /// Starts the next attempt.
+    pub(super) fn start(&self, store: &Store, now: Timestamp) {
+        let mut state = lock(&self.state);
+        let run = &mut state.run;
+        run.state = State::Running;
+        run.attempt += 1;
+        run.started_at = Some(now);
+        if run.kind == Kind::Flow {
+            run.generation += 1;
+        }
+        if state.on_record {
+            let row = state.row();
+            store.append([row]);
+        }
+    }
+
+    /// Changes the run and queues its row, with `more` writes after it if it was not final before. Returns the writes'
+    /// place, or none where the run was final.
+    pub(super) fn record(
+        &self,
+        store: &Store,
+        change: impl FnOnce(&mut Run),
+        more: impl IntoIterator<Item = Write>,
+    ) -> Option<crate::store::Ticket> {
+        let mut state = lock(&self.state);
+        if state.run.state.is_final() {
+            return None;
+        }
+        change(&mut state.run);
+        let row = state.row();
+        Some(store.append(std::iter::once(row).chain(more)))
+    }
+
+    /// Queues the row of a run that has none yet.
+    pub(super) fn put_on_record(&self, store: &Store) {
+        let mut state = lock(&self.state);
+        if !state.on_record {
+            let row = state.row();
+            store.append([row]);
+        }
+    }
+}
+
+impl LiveState {
+    fn row(&mut self) -> Write {
+        let run = self.run.clone();
+        if std::mem::replace(&mut self.on_record, true) { Write::Update(run) } else { Write::Insert(run) }
+    }
+}
+
+/// Enters the end of the last attempt into a run.
+pub(super) fn finish(run: &mut Run, state: State, outcome: &Outcome, now: Timestamp) {
+    run.state = state;
+    run.finished_at = Some(now);
+    run.usage = outcome.usage;
+    run.label = outcome.label.as_deref().map(Into::into);
+    match &outcome.result {
+        Ok(result) => {
+            run.result = Some(result.clone());
+            run.failure = None;
+        }
+        Err(failure) => run.failure = Some(failure.clone().into()),
+    }
+}
+
+/// The attempt that just ended, after which there is another.
+pub(super) fn ended_attempt(run: &Run, outcome: &Outcome, now: Timestamp) -> Write {
+    let failure = outcome.result.as_ref().err().cloned();
+    let attempt = Attempt {
+        number: run.attempt,
+        state: State::Failed,
+        failure,
+        started_at: run.started_at.unwrap_or(now),
+        finished_at: Some(now),
+        usage: outcome.usage,
+        worker: None,
+    };
+    Write::Attempt { run_id: run.id, attempt, worker: run.worker }
+}
+
+/// Where the lines of one attempt go.
+pub(super) struct RunLog {
+    pub store: Store,
+    pub clock: Clock,
+    pub root_id: RunId,
+    pub run_id: RunId,
+    pub attempt: u32,
+    pub lines: AtomicU32,
+}
+
+impl LogSink for RunLog {
+    fn write(&self, level: Level, message: String) {
+        self.store.append([Write::Log(LogLine {
+            root_id: self.root_id,
+            run_id: self.run_id,
+            attempt: self.attempt,
+            line: self.lines.fetch_add(1, Ordering::Relaxed),
+            at: self.clock.now(),
+            level: level as u8,
+            message,
+        })]);
+    }
+}
