@@ -106,6 +106,24 @@ impl Manual {
         }
     }
 
+    /// Waits until `count` sleep who are to be woken within `span`.
+    pub async fn until_asleep(&self, count: usize, span: SignedDuration) {
+        loop {
+            let slept = self.slept.notified();
+            if self.asleep(span) >= count {
+                return;
+            }
+            slept.await;
+        }
+    }
+
+    fn asleep(&self, span: SignedDuration) -> usize {
+        let mut state = self.lock();
+        state.sleepers.retain(|_, sleeper| !sleeper.is_closed());
+        let now = state.now;
+        state.sleepers.keys().filter(|(at, _)| at.duration_since(now) <= span).count()
+    }
+
     fn next_wake_in(&self) -> Option<SignedDuration> {
         let mut state = self.lock();
         state.sleepers.retain(|_, sleeper| !sleeper.is_closed());

@@ -4,11 +4,15 @@ use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+
+const LOCK_TRIES: u32 = 5;
+const LOCK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The process that holds a data directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +51,7 @@ impl DataDir {
             .mode(0o600)
             .open(path.join("lock"))
             .with_context(|| format!("cannot write to the data directory `{}`", path.display()))?;
-        match lock.try_lock() {
+        match try_lock(&lock) {
             Ok(()) => Ok(DataDir { path, lock }),
             Err(TryLockError::WouldBlock) => {
                 let holder = read_holder(&lock)?;
@@ -79,6 +83,17 @@ impl Drop for DataDir {
         // The lock goes with the file; who reads it later must not find our address. Where that fails the lock still tells.
         let _ = self.lock.set_len(0);
     }
+}
+
+/// Who asks for the holder has the lock for an instant, too: one refusal is not the last word.
+fn try_lock(lock: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_TRIES {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_INTERVAL),
+            taken => return taken,
+        }
+    }
+    lock.try_lock()
 }
 
 /// The process that holds the directory, if one does and answers already.

@@ -1,5 +1,7 @@
 //! The binary: the command line, or the compiling child of a server.
 
+use std::io::IsTerminal;
+
 use tarefa::{cli, wasm::compile};
 
 #[allow(clippy::exit)]
@@ -17,6 +19,7 @@ fn run() -> i32 {
             tracing_subscriber::EnvFilter::try_from_env("TAREFA_LOG").unwrap_or_else(|_| "warn".into()),
         )
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     cli::main().into()
 }

@@ -2,7 +2,7 @@
 
 mod cache;
 pub mod compile;
-mod engine;
+pub mod engine;
 mod failure;
 mod host;
 mod inspect;

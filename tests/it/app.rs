@@ -9,7 +9,7 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tarefa::app::AllowedDir;
 use tarefa::clock::{Clock, Manual};
-use tarefa::domain::DirMode;
+use tarefa::domain::{DirMode, RunId};
 use tarefa::server::{Server, ServerConfig};
 use tempfile::TempDir;
 
@@ -80,7 +80,7 @@ impl TestApp {
 }
 
 /// Compiling a guest takes longer than most tests: all share one cache of compiled code, and its key.
-fn share_cache(data_dir: &Path) {
+pub fn share_cache(data_dir: &Path) {
     let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shared");
     std::fs::create_dir_all(shared.join("cache")).expect("makes the shared cache");
     std::fs::create_dir_all(data_dir).expect("makes the data directory");
@@ -265,12 +265,45 @@ impl Running {
         path
     }
 
+    /// Waits until `count` sleep that are to be woken within `span`.
+    pub async fn until_asleep(&self, count: usize, span: SignedDuration) {
+        let manual = self.manual.as_ref().expect("the test has a manual clock");
+        let patience = Duration::from_secs_f64(PATIENCE);
+        tokio::time::timeout(patience, manual.until_asleep(count, span)).await.expect("so many sleep");
+    }
+
+    /// Moves the clock from wake to wake, none further than `span`, until the run is final.
+    pub async fn advance_until_final(&self, id: &str, span: SignedDuration) -> Value {
+        loop {
+            tokio::select! {
+                biased;
+                run = self.until_final(id) => return run,
+                () = self.advance_to_next_wake(span) => {}
+            }
+        }
+    }
+
     /// Stops the server as SIGTERM does, and starts it anew on the same data.
     pub async fn restart(&mut self, grace: Duration) {
+        self.stop(grace).await;
+        self.start_again().await;
+    }
+
+    /// Stops the server as SIGTERM does.
+    pub async fn stop(&mut self, grace: Duration) {
         self.server.take().expect("it runs").shutdown(grace).await;
+    }
+
+    /// Starts a server that was stopped, on the same data.
+    pub async fn start_again(&mut self) {
         let server = Server::start(self.config.clone()).await.expect("the server starts again");
         self.url = server.url();
         self.server = Some(server);
+    }
+
+    /// As if the disk had grown: holds from the next start on.
+    pub fn without_max_pages(&mut self) {
+        self.config.max_pages = None;
     }
 }
 
@@ -290,11 +323,22 @@ impl Drop for Running {
     }
 }
 
-async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
+/// The status of an answer and its JSON; null where it is none.
+pub async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
     let response = request.send().await.expect("the server answers");
     let status = response.status();
     let body = response.bytes().await.expect("the answer arrives whole");
     (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
+
+/// The id of a child of the first execution of a flow.
+pub fn child_id(flow: &str, seq: u32) -> String {
+    RunId::child(flow.parse().expect("an id"), 1, seq).to_string()
+}
+
+/// The time in a JSON string.
+pub fn time(value: &Value) -> Timestamp {
+    text(value).parse().expect("a time")
 }
 
 /// The text of a JSON string.

@@ -1,5 +1,22 @@
 //! What Tarefa promises, one file per promise, tested as its users meet it.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
+mod api;
 mod app;
+mod cancel;
+mod context;
+mod contract;
+mod examples;
 mod flows;
+mod grants;
+mod hostile;
+mod limits;
+mod lists;
+mod load;
+mod process;
+mod restart;
+mod retries;
+mod shapes;
+mod store;
+mod tidy;
+mod wat;

@@ -1,4 +1,5 @@
 -- Times are microseconds since 1970 in UTC, durations microseconds, ids the 16 bytes of a UUID, `*_sum` xxh3 checksums.
+-- Sets of words are checked by a chain of OR: for IN, SQLite builds a table anew for each row that it writes.
 
 CREATE TABLE workers (
     id INTEGER PRIMARY KEY,
@@ -27,7 +28,7 @@ CREATE TABLE runs (
     parent_generation INTEGER,
     seq INTEGER,
     root_id BLOB NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('flow', 'task')),
+    kind TEXT NOT NULL CHECK (kind = 'flow' OR kind = 'task'),
     version_id INTEGER NOT NULL,
     entry TEXT NOT NULL,
     name TEXT,
@@ -36,8 +37,7 @@ CREATE TABLE runs (
     settings TEXT,
     upstream TEXT,
     idempotency_key TEXT,
-    state TEXT NOT NULL
-        CHECK (state IN ('scheduled', 'running', 'cancelling', 'completed', 'failed', 'crashed', 'cancelled')),
+    state TEXT NOT NULL,
     generation INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
     rescues INTEGER NOT NULL,
@@ -55,7 +55,12 @@ CREATE TABLE runs (
     worker_id INTEGER,
     -- The version of the journal's meaning that the run was begun with.
     journal_version INTEGER NOT NULL DEFAULT 1,
-    CHECK ((finished_at IS NOT NULL) = (state IN ('completed', 'failed', 'crashed', 'cancelled'))),
+    CHECK (
+        CASE WHEN finished_at IS NULL
+            THEN state = 'scheduled' OR state = 'running' OR state = 'cancelling'
+            ELSE state = 'completed' OR state = 'failed' OR state = 'crashed' OR state = 'cancelled'
+        END
+    ),
     CHECK ((parent_id IS NULL) = (seq IS NULL) AND (parent_id IS NULL) = (parent_generation IS NULL)),
     CHECK ((result IS NULL) = (result_sum IS NULL))
 ) STRICT, WITHOUT ROWID;
@@ -104,8 +109,10 @@ CREATE TABLE journal (
     run_id BLOB NOT NULL,
     generation INTEGER NOT NULL,
     no INTEGER NOT NULL,
-    kind TEXT NOT NULL
-        CHECK (kind IN ('child_finished', 'timer_set', 'timer_fired', 'signal', 'timeout', 'variable')),
+    kind TEXT NOT NULL CHECK (
+        kind = 'child_finished' OR kind = 'timer_set' OR kind = 'timer_fired' OR kind = 'signal'
+            OR kind = 'timeout' OR kind = 'variable'
+    ),
     key TEXT NOT NULL,
     value TEXT,
     at INTEGER NOT NULL,

@@ -10,7 +10,7 @@ use super::logs::{Reader, Stream, print, print_as};
 use super::output::{Output, state_colour};
 use crate::api::shapes::{RunShape, RunSummary};
 use crate::client::Client;
-use crate::domain::{Kind, RunId, State};
+use crate::domain::{FailureKind, Kind, RunId, State};
 use crate::error::Result;
 
 /// The first wait between two looks at a run; it doubles up to the longest.
@@ -160,7 +160,10 @@ pub(super) fn ended(out: &Output, run: &RunSummary) -> String {
         text += &duration;
     }
     match &run.failure {
-        Some(failure) => format!("{text}: {}: {}", failure.kind.name(), harmless(&failure.message, 2)),
-        None => text,
+        // The state has said it.
+        Some(failure) if failure.kind != FailureKind::Cancelled => {
+            format!("{text}: {}: {}", failure.kind.name(), harmless(&failure.message, 2))
+        }
+        _ => text,
     }
 }

@@ -17,7 +17,7 @@ use super::{Context, NOT_COMPLETED, params, parse};
 use crate::api::shapes::{GrantsShape, ModuleShape, RunShape, SubmitShape};
 use crate::app::AllowedDir;
 use crate::client::Client;
-use crate::domain::{DirGrant, Entry, LimitsPatch, Metering, Retries, State};
+use crate::domain::{DirGrant, Entry, FailureKind, LimitsPatch, Metering, Retries, State};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long the reply to the submit may wait for the end of the run: what is shorter needs no second call.
@@ -233,7 +233,9 @@ async fn report(args: &Args, run: &RunShape, session: &Session, context: &Contex
     }
     if args.quiet {
         out.error(&format!("the run `{}` {}", harmless(&run.summary.name, 0), ended(out, &run.summary)));
-    } else if let Some(failure) = &run.summary.failure {
+    } else if let Some(failure) = &run.summary.failure
+        && failure.kind != FailureKind::Cancelled
+    {
         out.error(&format!("{}: {}", failure.kind.name(), harmless(&failure.message, 2)));
     }
     Ok(NOT_COMPLETED)

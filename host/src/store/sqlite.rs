@@ -9,6 +9,7 @@ mod rows;
 mod runs;
 mod writes;
 
+use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,13 +30,17 @@ const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("../../migrations/sqlite/01-fi
 const MAX_IDLE_READERS: usize = 4;
 /// Memory of one connection's page cache, in KiB.
 const CACHE_KIB: i64 = 4096;
-/// The write-ahead log is written back past this size, in pages of 4 KiB (4 MiB) …
-const CHECKPOINT_PAGES: u64 = 1024;
-/// … and past this one (64 MiB) writers wait until it is.
-const RESTART_PAGES: u64 = 16 * 1024;
-const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(200);
-/// How long a connection waits for another process's lock, such as that of a backup.
+/// The write-ahead log is written back after this many changes, about 16 MiB of it, and then filled from its beginning
+/// again: pages that the kernel holds already are written faster than new ones.
+const CHECKPOINT_CHANGES: u64 = 4096;
+const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(50);
+/// What a long transaction made of the log beyond this, in bytes, is given back.
+const MAX_WAL_BYTES: i64 = 64 << 20;
+/// How long a connection waits for another one's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// SQLite's way to files that one process alone opens, as we do: its connections lock each other out in memory, without
+/// a call to the kernel for each lock.
+const ONE_PROCESS: &CStr = c"unix-excl";
 
 /// The one place where state is kept. Cheap to clone.
 #[derive(Clone)]
@@ -62,6 +67,7 @@ impl Store {
         writer.pragma_update(None, "auto_vacuum", "incremental")?;
         writer.pragma_update(None, "journal_mode", "wal")?;
         writer.pragma_update(None, "wal_autocheckpoint", 0)?;
+        writer.pragma_update(None, "journal_size_limit", MAX_WAL_BYTES)?;
         Migrations::from_slice(MIGRATIONS).to_latest(&mut writer)?;
         if let Some(pages) = config.max_pages {
             writer.pragma_update(None, "max_page_count", pages)?;
@@ -93,14 +99,22 @@ impl Store {
         result
     }
 
+    /// Writes the write-ahead log back into the database, on a thread and a connection of its own.
     fn start_checkpoints(&self) -> Result<()> {
         let connection = connect(&self.inner.path)?;
-        let wal = self.inner.path.with_extension("db-wal");
         let inner = Arc::downgrade(&self.inner);
         std::thread::spawn(move || {
-            while inner.strong_count() > 0 {
+            let mut written_back = 0;
+            while let Some(inner) = inner.upgrade() {
+                let changes = inner.queue.changes();
+                drop(inner);
+                if changes - written_back >= CHECKPOINT_CHANGES {
+                    written_back = changes;
+                    if let Err(error) = checkpoint(&connection) {
+                        tracing::warn!("cannot checkpoint the database: {error}");
+                    }
+                }
                 std::thread::sleep(CHECKPOINT_INTERVAL);
-                checkpoint(&connection, &wal);
             }
         });
         Ok(())
@@ -109,7 +123,7 @@ impl Store {
 
 fn connect(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = Connection::open_with_flags_and_vfs(path, flags, ONE_PROCESS)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // A commit is in the hands of the kernel when it returns: it survives the process, not the power.
     connection.pragma_update(None, "synchronous", "normal")?;
@@ -119,18 +133,12 @@ fn connect(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Writes the write-ahead log back into the database once it is long.
-fn checkpoint(connection: &Connection, wal: &Path) {
-    let pages = std::fs::metadata(wal).map_or(0, |wal| wal.len() / 4096);
-    let mode = match pages {
-        0..CHECKPOINT_PAGES => return,
-        CHECKPOINT_PAGES..RESTART_PAGES => "passive",
-        _ => "truncate",
-    };
-    let checkpoint = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
-    if let Err(error) = checkpoint {
-        tracing::warn!("cannot checkpoint the database: {error}");
+/// Most is written back while others write; only for the rest they wait.
+fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+    for mode in ["passive", "restart"] {
+        connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))?;
     }
+    Ok(())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -7,6 +7,9 @@ use crate::domain::limits::DEFAULT_MEMORY_BYTES;
 
 /// Address space per memory, the same in the pool and on demand, so that both run the same compiled code.
 const MEMORY_RESERVATION: u64 = DEFAULT_MEMORY_BYTES;
+/// A memory that outgrows its address space is moved, that is copied: with this much more each time, a few times at most.
+/// Without, every page that it takes would copy all of it.
+const MEMORY_RESERVATION_FOR_GROWTH: u64 = 1 << 30;
 /// What a reset leaves resident of a memory or table, so that the next instance finds it without page faults.
 const MEMORY_KEEP_RESIDENT: usize = 2 << 20;
 const TABLE_KEEP_RESIDENT: usize = 64 << 10;
@@ -14,7 +17,7 @@ const TABLE_KEEP_RESIDENT: usize = 64 << 10;
 const CORE_INSTANCES_PER_COMPONENT: u32 = 200;
 const TABLES_PER_COMPONENT: u32 = 200;
 const MEMORIES_PER_COMPONENT: u32 = 20;
-const TABLE_ELEMENTS: usize = 100_000;
+pub(super) const TABLE_ELEMENTS: usize = 100_000;
 const INSTANCE_BYTES: usize = 8 << 20;
 /// What an ordinary component needs on average; the pool's totals are multiples of these. A component from the Rust
 /// toolchain has three or four core instances, one or two memories and two tables.
@@ -45,7 +48,7 @@ pub fn engine(metering: Metering, allocation: Allocation) -> wasmtime::Result<En
         .shared_memory(false)
         .concurrency_support(false)
         .memory_reservation(MEMORY_RESERVATION)
-        .memory_reservation_for_growth(0);
+        .memory_reservation_for_growth(MEMORY_RESERVATION_FOR_GROWTH);
     match metering {
         Metering::Fuel => config.consume_fuel(true),
         Metering::Time => config.epoch_interruption(true),

@@ -5,8 +5,9 @@ use wasmtime::ResourceLimiter;
 use super::failure::Stop;
 use crate::domain::FailureKind;
 
-/// Elements of all tables of one sandbox together, 8 bytes each.
-const MAX_TABLE_ELEMENTS: usize = 1_000_000;
+/// Elements of all tables of one sandbox together, 8 bytes each: no more than one table of the pool has, so that the
+/// same guest ends the same way in the pool and on demand.
+const MAX_TABLE_ELEMENTS: usize = super::engine::TABLE_ELEMENTS;
 
 /// Counts memory, summed over all memories, and ends the attempt that asks for more than its limit.
 pub struct Limiter {
@@ -27,8 +28,13 @@ impl Limiter {
 }
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let total = self.used_bytes + desired.saturating_sub(current) as u64;
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        // The guest's own maximum is no limit of ours: it is told no, and nothing is counted.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        // With 64-bit addresses a guest can ask for nearly 2^64 bytes.
+        let total = self.used_bytes.saturating_add(desired.saturating_sub(current) as u64);
         if total > self.limit_bytes {
             return Err(Stop::because(
                 FailureKind::OutOfMemory,
@@ -42,8 +48,12 @@ impl ResourceLimiter for Limiter {
         Ok(true)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let total = self.table_elements + desired.saturating_sub(current);
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        // In the pool the maximum is ours where the guest has none.
+        if maximum.is_some_and(|maximum| desired > maximum && maximum < MAX_TABLE_ELEMENTS) {
+            return Ok(false);
+        }
+        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
         if total > MAX_TABLE_ELEMENTS {
             return Err(Stop::because(
                 FailureKind::OutOfMemory,

@@ -235,9 +235,7 @@ impl Execution<'_> {
     /// What becomes of the run now; an attempt that is tried again says so in the log.
     fn after(&self, outcome: &Outcome, log: &RunLog) -> Transition {
         let retries = &self.plan.settings.retries;
-        let run = self.live.run();
-        // Attempts that were lost with their worker do not use up retries.
-        let number = run.attempt - run.rescues.min(run.attempt - 1);
+        let number = self.live.attempt_that_counts();
         let now = self.worker.app.clock.now();
         let failure = outcome.result.as_ref().err();
         let transition = after_attempt(number, retries, failure, now, rand::random());

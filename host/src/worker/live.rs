@@ -41,6 +41,12 @@ impl Live {
         lock(&self.state).run.root_id
     }
 
+    /// The number of the current attempt among those that use up retries: what was lost with its worker does not.
+    pub(super) fn attempt_that_counts(&self) -> u32 {
+        let run = &lock(&self.state).run;
+        run.attempt - run.rescues.min(run.attempt - 1)
+    }
+
     /// Starts the next attempt.
     pub(super) fn start(&self, store: &Store, now: Timestamp) {
         let mut state = lock(&self.state);

@@ -59,6 +59,13 @@ fn catches() -> Value {
     }
 }
 
+/// How each of `n` naps ended: the kind of its failure, if it failed.
+#[flow]
+fn kinds(n: u32, ms: u64) -> Vec<Option<String>> {
+    let naps: Vec<_> = (0..n).map(|_| nap::submit(ms)).collect();
+    naps.iter().map(|nap| nap.wait().err().map(|error| error.kind().to_owned())).collect()
+}
+
 /// Asks twice for the same result.
 #[flow]
 fn waits_twice() -> Result<bool> {
@@ -73,6 +80,6 @@ fn flow_with_retries() -> Result<()> {
 }
 
 export_module!(
-    flows: [while_children_run, without_waiting, passes_on, catches, waits_twice, flow_with_retries],
+    flows: [while_children_run, without_waiting, passes_on, catches, kinds, waits_twice, flow_with_retries],
     tasks: [fail, give_up, nap, says_no],
 );

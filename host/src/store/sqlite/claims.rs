@@ -1,7 +1,7 @@
 //! How a worker takes runs that are due.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::{RUN, micros, run, run_id, to_timestamp};
 use super::{Result, Store};
@@ -48,7 +48,7 @@ impl Store {
     }
 }
 
-fn start(transaction: &Transaction<'_>, id: RunId, worker: i64, now: Timestamp) -> Result<Option<Run>> {
+fn start(transaction: &Connection, id: RunId, worker: i64, now: Timestamp) -> Result<Option<Run>> {
     transaction
         .prepare_cached(
             // Without durable replay each claim of a flow is an execution from the start.

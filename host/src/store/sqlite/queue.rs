@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
 
-use rusqlite::{ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode};
 
 use super::{Result, Store, lock};
 use crate::store::{FLUSH_INTERVAL, MAX_QUEUED_WRITES, StoreError, Ticket, Write};
@@ -11,11 +11,16 @@ use crate::store::{FLUSH_INTERVAL, MAX_QUEUED_WRITES, StoreError, Ticket, Write}
 /// How long a commit that failed waits before it is tried again: a full disk may have room by then.
 const RETRY_INTERVAL: std::time::Duration = std::time::Duration::from_millis(200);
 
+/// How long the flusher sleeps while nothing comes, before it sees whether the store is gone.
+const LOOK_UP_INTERVAL: std::time::Duration = std::time::Duration::from_millis(500);
+
 #[derive(Default)]
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     /// How many writes are on record.
     committed: AtomicU64,
+    /// Transactions and the writes in them, as a measure of what the write-ahead log holds.
+    changes: AtomicU64,
     /// Whether the flusher sleeps until it is woken.
     flusher_sleeps: AtomicBool,
     wake: Condvar,
@@ -26,6 +31,12 @@ struct Waiting {
     writes: Vec<Write>,
     /// How many writes were ever appended.
     appended: u64,
+}
+
+impl Queue {
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
 }
 
 impl Store {
@@ -39,7 +50,8 @@ impl Store {
             waiting.appended += (waiting.writes.len() - before) as u64;
             (Ticket(waiting.appended), waiting.writes.len() > MAX_QUEUED_WRITES)
         };
-        if queue.flusher_sleeps.load(Ordering::Relaxed) {
+        // Who wakes it does so once: it looks after everything that comes until it sleeps again.
+        if queue.flusher_sleeps.load(Ordering::Relaxed) && queue.flusher_sleeps.swap(false, Ordering::Relaxed) {
             queue.wake.notify_one();
         }
         if many {
@@ -59,12 +71,12 @@ impl Store {
         if committed() {
             return Ok(());
         }
-        let mut connection = lock(&self.inner.writer);
+        let connection = lock(&self.inner.writer);
         // Another may have committed ours while we waited for the connection.
         if committed() {
             return Ok(());
         }
-        self.commit_with(&mut connection, |_| Ok(()))
+        self.commit_with(&connection, |_| Ok(()))
     }
 
     /// As `commit`, but waits as long as the database does not take the writes, such as while the disk is full.
@@ -76,12 +88,11 @@ impl Store {
 
     /// Runs `work` in one transaction with, and after, everything that waits. If `work` fails only its own writes are
     /// undone.
-    pub(super) fn transact<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
-        let mut connection = lock(&self.inner.writer);
+    pub(super) fn transact<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let connection = lock(&self.inner.writer);
         let mut result = None;
-        self.commit_with(&mut connection, |transaction| {
-            let savepoint = transaction.prepare_cached("SAVEPOINT work")?.execute([]).map(|_| ());
-            savepoint?;
+        self.commit_with(&connection, |transaction| {
+            transaction.prepare_cached("SAVEPOINT work")?.execute([])?;
             let outcome = work(transaction);
             let end = if outcome.is_ok() { "RELEASE work" } else { "ROLLBACK TO work" };
             transaction.prepare_cached(end)?.execute([])?;
@@ -93,8 +104,8 @@ impl Store {
 
     fn commit_with(
         &self,
-        connection: &mut rusqlite::Connection,
-        work: impl FnOnce(&Transaction<'_>) -> Result<()>,
+        connection: &Connection,
+        work: impl FnOnce(&Connection) -> Result<()>,
     ) -> Result<()> {
         let queue = &self.inner.queue;
         let (batch, upto) = {
@@ -105,6 +116,7 @@ impl Store {
         match applied {
             Ok(()) => {
                 queue.committed.store(upto, Ordering::Release);
+                queue.changes.fetch_add(batch.len() as u64 + 1, Ordering::Relaxed);
                 // The emptied vector goes back, so that the hot path does not allocate.
                 let mut batch = batch;
                 batch.clear();
@@ -129,10 +141,8 @@ impl Store {
         std::thread::spawn(move || {
             while let Some(inner) = inner.upgrade() {
                 let store = Store { inner };
-                let pending = store.wait_for_writes();
-                if let Some(ticket) = pending
-                    && let Err(error) = store.commit(ticket)
-                {
+                store.wait_for_writes();
+                if let Err(error) = store.commit_all() {
                     tracing::error!("cannot commit, trying again: {error}");
                     std::thread::sleep(RETRY_INTERVAL);
                 }
@@ -142,32 +152,42 @@ impl Store {
         });
     }
 
-    /// The last write that waits; sleeps while there is none, but wakes now and then to see whether the store is gone.
-    fn wait_for_writes(&self) -> Option<Ticket> {
-        const LOOK_UP: std::time::Duration = std::time::Duration::from_millis(500);
+    /// Sleeps while nothing waits, but not for ever: the store may be gone by then.
+    fn wait_for_writes(&self) {
         let queue = &self.inner.queue;
-        let mut waiting = lock(&queue.waiting);
+        let waiting = lock(&queue.waiting);
         if waiting.writes.is_empty() {
             queue.flusher_sleeps.store(true, Ordering::Relaxed);
-            waiting = queue
-                .wake
-                .wait_timeout_while(waiting, LOOK_UP, |waiting| waiting.writes.is_empty())
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .0;
+            drop(queue.wake.wait_timeout(waiting, LOOK_UP_INTERVAL));
             queue.flusher_sleeps.store(false, Ordering::Relaxed);
         }
-        (!waiting.writes.is_empty()).then_some(Ticket(waiting.appended))
+    }
+
+    fn commit_all(&self) -> Result<()> {
+        let last = Ticket(lock(&self.inner.queue.waiting).appended);
+        self.commit(last)
     }
 }
 
 fn apply(
-    connection: &mut rusqlite::Connection,
+    connection: &Connection,
     batch: &[Write],
-    work: impl FnOnce(&Transaction<'_>) -> Result<()>,
+    work: impl FnOnce(&Connection) -> Result<()>,
 ) -> Result<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(full)?;
+    // Statements are prepared once; rusqlite's own transactions prepare theirs each time.
+    let execute = |sql: &str| connection.prepare_cached(sql)?.execute([]).map(drop).map_err(full);
+    execute("BEGIN IMMEDIATE")?;
+    let applied = apply_all(connection, batch).and_then(|()| work(connection)).and_then(|()| execute("COMMIT"));
+    if applied.is_err() && !connection.is_autocommit() {
+        // Where SQLite has rolled back by itself there is nothing to do.
+        let _ = execute("ROLLBACK");
+    }
+    applied
+}
+
+fn apply_all(connection: &Connection, batch: &[Write]) -> Result<()> {
     for write in batch {
-        match super::writes::apply(&transaction, write) {
+        match super::writes::apply(connection, write) {
             Ok(()) => {}
             Err(error) if is_about_the_write(&error) => {
                 // It would stop all others for ever. It cannot come from a guest: texts and numbers are checked before.
@@ -176,8 +196,7 @@ fn apply(
             Err(error) => return Err(full(error)),
         }
     }
-    work(&transaction)?;
-    transaction.commit().map_err(full)
+    Ok(())
 }
 
 /// Whether the write itself is wrong, not the state of disk and memory.

@@ -1,7 +1,7 @@
 //! What becomes of the runs of a worker that is gone.
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, params};
 
 use super::rows::{Json, RUN, micros, run};
 use super::{Result, Store};
@@ -52,7 +52,7 @@ impl Store {
     }
 }
 
-fn settle(transaction: &Transaction<'_>, mut run: Run, now: Timestamp, recovered: &mut Recovered) -> Result<()> {
+fn settle(transaction: &Connection, mut run: Run, now: Timestamp, recovered: &mut Recovered) -> Result<()> {
     let lost = Failure::new(FailureKind::WorkerLost, "the worker died while it ran");
     let reason = if run.state == State::Cancelling {
         run.state = State::Cancelled;
@@ -104,7 +104,7 @@ fn settle(transaction: &Transaction<'_>, mut run: Run, now: Timestamp, recovered
     Ok(())
 }
 
-fn record_lost_attempt(transaction: &Transaction<'_>, run: &Run, lost: Failure, now: Timestamp) -> Result<()> {
+fn record_lost_attempt(transaction: &Connection, run: &Run, lost: Failure, now: Timestamp) -> Result<()> {
     let Some(started_at) = run.started_at else { return Ok(()) };
     let attempt = Attempt {
         number: run.attempt,

@@ -115,7 +115,7 @@ pub(super) fn update_run(connection: &Connection, run: &Run) -> Result<()> {
                     THEN (SELECT max(at) FROM history WHERE run_id = ?2) ELSE ?3 END,
                 generation = ?4, attempt = ?5, rescues = ?6, result = ?7, result_sum = ?8, failure = ?9, label = ?10,
                 scheduled_at = ?11, started_at = ?12, fuel = ?13, memory_peak_bytes = ?14, duration_us = ?15,
-                worker_id = ?16, input = ?17, input_sum = ?18
+                worker_id = ?16, input = ?17, input_sum = ?18, name = ?19
              WHERE id = ?2 AND finished_at IS NULL AND NOT (state = 'cancelling' AND ?1 = 'running')",
         )?
         .execute(params![
@@ -137,6 +137,7 @@ pub(super) fn update_run(connection: &Connection, run: &Run) -> Result<()> {
             run.worker,
             &*run.input,
             checksum(&run.input),
+            run.name.as_deref(),
         ])
         .map(drop)
 }

@@ -1,0 +1,2 @@
+;; Traps.
+(func $run (result i32 i32) unreachable)
