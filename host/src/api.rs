@@ -18,7 +18,8 @@ use crate::app::{App, MAX_INPUT_BYTES, MAX_MODULE_BYTES};
 use crate::error::{Error, Result};
 use shapes::Health;
 
-pub(crate) use view::summary;
+pub(crate) use extract::Id;
+pub(crate) use view::{details, log_line, summary};
 
 /// What every handler has at hand.
 #[derive(Clone)]
@@ -42,6 +43,7 @@ pub fn router(state: ApiState) -> Router {
     let limit = |bytes: usize| DefaultBodyLimit::max(bytes);
     Router::new()
         .route("/", get(crate::pages::index))
+        .route("/runs/{id}", get(crate::pages::run))
         .route("/api/health", get(health))
         .route("/api/modules", get(modules::list).post(modules::register).layer(limit(MAX_MODULE_BYTES)))
         .route("/api/modules/{name}", get(modules::show))

@@ -82,6 +82,8 @@ impl Drop for DataDir {
     fn drop(&mut self) {
         // The lock goes with the file; who reads it later must not find our address. Where that fails the lock still tells.
         let _ = self.lock.set_len(0);
+        // A process that is just being started, such as a compiler, has the file open too until it is.
+        let _ = self.lock.unlock();
     }
 }
 

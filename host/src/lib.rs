@@ -11,7 +11,7 @@ pub mod datadir;
 pub mod domain;
 pub mod error;
 pub mod events;
-pub mod pages;
+mod pages;
 pub mod server;
 pub mod store;
 pub mod wasm;

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::domain::{Attempt, Kind, Run, RunId, State};
 use crate::error::{Error, ErrorKind};
 
-pub use sqlite::{LogFilter, Store};
+pub use sqlite::{LogFilter, Store, StoreError};
 
 /// How long a write may wait for somebody to commit it.
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(5);
@@ -129,21 +129,6 @@ pub struct Recovered {
     pub cancelled: usize,
     /// Runs whose worker died too often.
     pub crashed: usize,
-}
-
-/// What the store could not do.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    #[error("the database is full: {0}")]
-    Full(String),
-    #[error("corrupt record: the {column} of run `{run_id}` does not match its checksum")]
-    Corrupt { run_id: RunId, column: &'static str },
-    #[error("database: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-    #[error("database: {0}")]
-    Migration(#[from] rusqlite_migration::Error),
-    #[error("database: {what} holds what cannot be read: {why}")]
-    Unreadable { what: &'static str, why: String },
 }
 
 impl From<StoreError> for Error {

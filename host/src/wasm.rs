@@ -178,24 +178,31 @@ impl Wasm {
         metering: Metering,
         wasm: impl FnOnce() -> anyhow::Result<Vec<u8>>,
     ) -> Result<Arc<Component>> {
-        let engine = self.shared.on_demand(metering).name.clone();
-        let compiling = self.compiling.lock().await;
-        // Another may have loaded it while we waited.
-        if let Some(component) = self.lock().get(digest, metering) {
-            return Ok(component);
-        }
-        let code = match self.shared.cache.get(&engine, digest) {
+        let engine = &self.shared.on_demand(metering).name;
+        let code = match self.shared.cache.get(engine, digest) {
             Some(code) => code,
-            None => {
-                let code = compile::compile(&self.compiler, metering, &wasm()?).await?;
-                self.shared.cache.put(&engine, digest, &code)?;
-                code
-            }
+            None => self.compile(engine, digest, metering, wasm).await?,
         };
-        drop(compiling);
         let component = Arc::new(self.link(digest, metering, &code)?);
         self.lock().put(component.clone());
         Ok(component)
+    }
+
+    async fn compile(
+        &self,
+        engine: &str,
+        digest: &Digest,
+        metering: Metering,
+        wasm: impl FnOnce() -> anyhow::Result<Vec<u8>>,
+    ) -> Result<Vec<u8>> {
+        let _one_at_a_time = self.compiling.lock().await;
+        // Another may have compiled it while we waited.
+        if let Some(code) = self.shared.cache.get(engine, digest) {
+            return Ok(code);
+        }
+        let code = compile::compile(&self.compiler, metering, &wasm()?).await?;
+        self.shared.cache.put(engine, digest, &code)?;
+        Ok(code)
     }
 
     fn link(&self, digest: &Digest, metering: Metering, code: &[u8]) -> Result<Component> {

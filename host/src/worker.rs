@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::domain::{Kind, Run, RunId};
 use crate::events::CancelRequest;
-use crate::store::{Claim, Store};
+use crate::store::{Claim, Store, StoreError};
 use flow::FlowRun;
 use live::Live;
 use slots::{Slot, Slots};
@@ -66,6 +66,8 @@ pub struct Worker {
 struct Held {
     token: CancellationToken,
     flow: Option<Arc<FlowRun>>,
+    /// Tells the next attempt, which may be taken before the last one is forgotten.
+    attempt: u32,
 }
 
 impl Worker {
@@ -128,16 +130,9 @@ impl Worker {
             if self.stopping.is_cancelled() {
                 return;
             }
-            match self.app.store.claim(claim(permits.len()), self.id, self.app.clock.now()) {
-                Ok(runs) => {
-                    let more = runs.len() == permits.len();
-                    for (run, permit) in runs.into_iter().zip(permits.drain(..)) {
-                        self.begin(run, permit);
-                    }
-                    if more {
-                        continue;
-                    }
-                }
+            match self.claim(claim(permits.len()), &mut permits) {
+                Ok(true) => continue,
+                Ok(false) => {}
                 Err(error) => tracing::error!("cannot claim runs: {error}"),
             }
             drop(permits);
@@ -168,25 +163,41 @@ impl Worker {
         }
     }
 
-    fn begin(self: &Arc<Worker>, run: Run, permit: Slot) {
-        let id = run.id;
-        let token = self.abandoning.child_token();
-        self.held().insert(id, Held { token: token.clone(), flow: None });
+    /// Takes due runs and begins them. Returns whether there may be more.
+    fn claim(self: &Arc<Worker>, claim: Claim, permits: &mut Vec<Slot>) -> Result<bool, StoreError> {
+        // Locked all the while: who cancels a run that is on record as running finds it here.
+        let mut held = self.held();
+        let runs = self.store().claim(claim, self.id, self.app.clock.now())?;
+        let more = runs.len() == permits.len();
+        for (run, permit) in runs.into_iter().zip(permits.drain(..)) {
+            let token = self.abandoning.child_token();
+            held.insert(run.id, Held { token: token.clone(), flow: None, attempt: run.attempt });
+            self.begin(run, permit, token);
+        }
+        Ok(more)
+    }
+
+    fn begin(self: &Arc<Worker>, run: Run, permit: Slot, token: CancellationToken) {
+        let (id, attempt) = (run.id, run.attempt);
         let worker = self.clone();
         self.guests.spawn(async move {
             executor::carry_out(&worker, run, permit, token).await;
-            worker.release(id);
+            worker.release(id, attempt);
         });
     }
 
-    fn release(&self, id: RunId) {
-        self.held().remove(&id);
+    fn release(&self, id: RunId, attempt: u32) {
+        let mut held = self.held();
+        if held.get(&id).is_some_and(|held| held.attempt == attempt) {
+            held.remove(&id);
+        }
+        drop(held);
         self.idle.notify_waiters();
     }
 
     /// Makes a flow in memory known, so that it and its children can be cancelled.
     fn hold_flow(&self, flow: &Arc<FlowRun>, token: CancellationToken) {
-        self.held().insert(flow.id(), Held { token, flow: Some(flow.clone()) });
+        self.held().insert(flow.id(), Held { token, flow: Some(flow.clone()), attempt: flow.attempt() });
     }
 
     async fn cancel_loop(self: Arc<Worker>, mut cancels: mpsc::Receiver<CancelRequest>) {

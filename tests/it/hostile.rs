@@ -22,7 +22,7 @@ fn bombs() -> Vec<(Value, &'static str)> {
     vec![
         (json!({"module": "spin", "limits": {"fuel": 50_000_000}}), "out_of_fuel"),
         (json!({"module": "spin", "metering": "time", "limits": {"timeout_ms": 300}}), "timed_out"),
-        (json!({"module": "fill", "limits": {"timeout_ms": 300}}), "timed_out"),
+        (json!({"module": "fill", "limits": {"timeout_ms": 300, "fuel": i64::MAX}}), "timed_out"),
         (json!({"module": "memory"}), "out_of_memory"),
         (json!({"module": "table"}), "out_of_memory"),
         (json!({"module": "recurse"}), "stack_overflow"),

@@ -9,6 +9,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_tarefa");
 const STARTS: usize = 5;
 /// After a start allocators and threads come to rest.
 const REST: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Start {
     pub healthy_ms: f64,
@@ -35,6 +36,7 @@ pub async fn measure(scratch: &Path) -> Start {
 }
 
 /// A server on an existing or fresh directory, and the milliseconds until it was healthy.
+#[allow(clippy::zombie_processes, reason = "`stop` waits for it")]
 async fn start(data: &Path) -> (Child, f64) {
     let started = Instant::now();
     let child = Command::new(BINARY)
@@ -52,6 +54,7 @@ async fn start(data: &Path) -> (Child, f64) {
         {
             return (child, started.elapsed().as_secs_f64() * 1e3);
         }
+        assert!(started.elapsed() < PATIENCE, "the server is not healthy after {PATIENCE:?}");
         tokio::time::sleep(Duration::from_micros(500)).await;
     }
 }

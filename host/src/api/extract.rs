@@ -19,7 +19,7 @@ pub(super) struct WasmBody(pub Bytes);
 pub(super) struct Query<T>(pub T);
 
 /// The id in the path.
-pub(super) struct Id(pub RunId);
+pub(crate) struct Id(pub RunId);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Error;

@@ -49,7 +49,7 @@ fn waiting_for(run: &Run) -> Option<WaitingFor> {
 }
 
 /// A run with all that is known of it.
-pub(super) fn details(app: &App, run: Run) -> Result<RunShape> {
+pub(crate) fn details(app: &App, run: Run) -> Result<RunShape> {
     let summary = summary(app, &run)?;
     let attempts = attempts(app, &run)?;
     let history = history(&run, &attempts, app.store.history(run.id)?);
@@ -129,7 +129,7 @@ fn history(run: &Run, attempts: &[Attempt], more: Vec<HistoryItem>) -> Vec<Histo
     items
 }
 
-pub(super) fn log_line(line: StoredLine) -> LogShape {
+pub(crate) fn log_line(line: StoredLine) -> LogShape {
     const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
     LogShape {
         no: line.no,

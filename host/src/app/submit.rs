@@ -15,7 +15,6 @@ use crate::store::Inserted;
 pub const MAX_INPUT_BYTES: usize = 4 << 20;
 /// The longest idempotency key, in bytes.
 const MAX_KEY: usize = 256;
-/// How deeply arrays and objects of an input may lie in each other is the JSON parser's limit, 128.
 
 /// A request to execute an entry.
 #[derive(Debug, Default)]

@@ -119,7 +119,7 @@ pub fn human_ms(ms: u64) -> String {
     match ms {
         0..1000 => format!("{ms} ms"),
         1000..60_000 => format!("{} s", ms as f64 / 1000.0),
-        _ if ms % 60_000 == 0 => format!("{} min", ms / 60_000),
+        _ if ms.is_multiple_of(60_000) => format!("{} min", ms / 60_000),
         _ => format!("{} min {} s", ms / 60_000, (ms % 60_000) as f64 / 1000.0),
     }
 }

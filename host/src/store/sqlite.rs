@@ -1,6 +1,7 @@
 //! The store in SQLite: one connection that writes, a few that read, one that checkpoints. The only user of rusqlite.
 
 mod claims;
+mod error;
 mod logs;
 mod modules;
 mod queue;
@@ -17,9 +18,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::{M, Migrations};
 
-use super::{StoreConfig, StoreError};
+use super::StoreConfig;
 use queue::Queue;
 
+pub use error::StoreError;
 pub use logs::LogFilter;
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;

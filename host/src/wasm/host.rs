@@ -2,6 +2,7 @@
 
 mod clocks;
 mod context;
+mod dirs;
 pub mod log;
 mod output;
 mod runs;
@@ -106,10 +107,13 @@ impl HostState {
                 DirMode::Ro => FsPerms::ReadOnly,
                 DirMode::Rw => FsPerms::ReadWrite,
             };
-            wasi.preopened_dir(&dir.host, &dir.guest, permissions).map_err(|error| {
-                let message = format!("the granted directory `{}` cannot be opened: {}", dir.host, error.root_cause());
+            let denied = |why: String| {
+                let message = format!("denied: the granted directory `{}` cannot be opened: {why}", dir.host);
                 Failure::new(FailureKind::Denied, message)
-            })?;
+            };
+            let opened = dirs::GrantedDir::open(dir.host.as_ref()).map_err(|error| denied(error.to_string()))?;
+            wasi.preopened_dir(opened.path(), &dir.guest, permissions)
+                .map_err(|error| denied(error.root_cause().to_string()))?;
         }
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);

@@ -38,8 +38,7 @@ impl Wasm {
     pub async fn inspect(&self, wasm: Vec<u8>, caps: &LimitCaps) -> Result<(Digest, Description)> {
         check_preamble(&wasm)?;
         let digest = Digest::of(&wasm);
-        self.keep(&digest, &wasm)?;
-        let component = self.load_with(&digest, Metering::Fuel, || Ok(wasm)).await?;
+        let component = self.load_with(&digest, Metering::Fuel, || Ok(wasm.clone())).await?;
         let timeout = async {
             tokio::time::sleep(DESCRIBE_TIMEOUT).await;
             Failure::new(FailureKind::TimedOut, format!("no answer after {} s", DESCRIBE_TIMEOUT.as_secs()))
@@ -49,6 +48,7 @@ impl Wasm {
             .await
             .map_err(|failure| Error::invalid(format!("`describe` failed: {}", failure.message)))?;
         let description = parse_description(&json, caps).map_err(|why| Error::invalid(format!("`describe` {why}")))?;
+        self.keep(&digest, &wasm)?;
         Ok((digest, description))
     }
 }

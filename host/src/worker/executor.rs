@@ -84,7 +84,9 @@ async fn settle(worker: &Arc<Worker>, live: &Live, outcome: &Outcome, transition
     if let Some(ticket) = ticket {
         worker.store().on_record(ticket).await;
     }
-    if live.run().state.is_final() {
+    // Who cancelled it meanwhile has the last word, which is on record alone.
+    let is_final_on_record = || matches!(worker.store().run(run.id), Ok(Some(run)) if run.state.is_final());
+    if live.run().state.is_final() || is_final_on_record() {
         worker.app.events.run_finished(run.id);
     } else {
         worker.app.events.run_is_due(run.kind);
@@ -181,15 +183,17 @@ impl Execution<'_> {
         if outcome.result.is_ok() {
             // A flow is over only when its children are.
             tokio::select! {
-                () = flow.finish_children() => {}
+                // First: what ends the flow ends its children too, which may be over before we are asked.
+                biased;
                 failure = self.interrupted(&run) => outcome.result = Err(failure),
+                () = flow.finish_children() => {}
             }
         }
         if outcome.result.is_err() {
             flow.cancel_children().await;
         }
         if run.parent.is_some() {
-            self.worker.release(run.id);
+            self.worker.release(run.id, run.attempt);
         }
         outcome
     }

@@ -63,6 +63,10 @@ impl FlowRun {
         self.run.id
     }
 
+    pub(super) fn attempt(&self) -> u32 {
+        self.run.attempt
+    }
+
     /// Cancels one child that is in memory.
     pub(super) fn cancel_child(&self, place: Parent) {
         if place.generation != self.run.generation {
@@ -197,6 +201,7 @@ impl FlowHost for FlowRun {
     fn submit(&self, submit: Submit) -> BoxFuture<'_, Result<u32, Stop>> {
         Box::pin(async move {
             loop {
+                self.unless_ending().await;
                 {
                     let mut children = self.children();
                     if let Some((seq, work)) = children.take_held() {
@@ -228,6 +233,7 @@ impl FlowHost for FlowRun {
             loop {
                 match self.find(seq) {
                     Found::Finished(kept, ticket) => {
+                        self.unless_ending().await;
                         self.worker.store().on_record(ticket).await;
                         // A flow whose children never make it wait gives its neighbours their turn here.
                         tokio::task::coop::consume_budget().await;
@@ -253,6 +259,7 @@ impl FlowHost for FlowRun {
                 };
                 match found {
                     Some((seq, ticket)) => {
+                        self.unless_ending().await;
                         self.worker.store().on_record(ticket).await;
                         tokio::task::coop::consume_budget().await;
                         return seq;
@@ -265,6 +272,14 @@ impl FlowHost for FlowRun {
 }
 
 impl FlowRun {
+    /// Never resolves once the flow is to end: what became of its children then is no outcome that its guest could go
+    /// on with, and its call is dropped.
+    async fn unless_ending(&self) {
+        if self.token.is_cancelled() {
+            std::future::pending().await
+        }
+    }
+
     /// Whether a child of that kind would lie too deep.
     fn too_deep(&self, kind: Kind) -> Option<Failure> {
         let too_deep = kind == Kind::Flow && self.depth + 1 >= MAX_DEPTH;

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::{RUN, micros, run, run_id, to_timestamp};
+use super::recovery::crash;
 use super::{Result, Store};
-use crate::domain::{Failure, FailureKind, Run, RunId};
+use crate::domain::{Run, RunId};
 use crate::store::{Claim, StoreError};
 
 const DUE: &str = "FROM runs WHERE kind = ? AND state = 'scheduled' AND worker_id IS NULL AND created_at >= ?";
@@ -62,11 +63,7 @@ fn start(transaction: &Connection, id: RunId, worker: i64, now: Timestamp) -> Re
     match rows.next()?.map(run).transpose() {
         Err(error @ StoreError::Corrupt { .. }) => {
             // It cannot be carried out, and must not stop those behind it.
-            let failure = Failure::new(FailureKind::CorruptRecord, error.to_string());
-            transaction.execute(
-                "UPDATE runs SET state = 'crashed', finished_at = ?2, failure = ?3 WHERE id = ?1",
-                params![id.as_bytes(), micros(now), super::rows::Json(&failure)],
-            )?;
+            crash(transaction, id, &error, now)?;
             Ok(None)
         }
         run => run,

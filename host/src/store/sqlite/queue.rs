@@ -94,6 +94,10 @@ impl Store {
         self.commit_with(&connection, |transaction| {
             transaction.prepare_cached("SAVEPOINT work")?.execute([])?;
             let outcome = work(transaction);
+            if transaction.is_autocommit() {
+                // SQLite has undone everything by itself, such as when the disk is full: what waits stays queued.
+                return outcome.map(drop);
+            }
             let end = if outcome.is_ok() { "RELEASE work" } else { "ROLLBACK TO work" };
             transaction.prepare_cached(end)?.execute([])?;
             result = Some(outcome);
@@ -175,7 +179,7 @@ fn apply(
     work: impl FnOnce(&Connection) -> Result<()>,
 ) -> Result<()> {
     // Statements are prepared once; rusqlite's own transactions prepare theirs each time.
-    let execute = |sql: &str| connection.prepare_cached(sql)?.execute([]).map(drop).map_err(full);
+    let execute = |sql: &str| connection.prepare_cached(sql)?.execute([]).map(drop).map_err(StoreError::from);
     execute("BEGIN IMMEDIATE")?;
     let applied = apply_all(connection, batch).and_then(|()| work(connection)).and_then(|()| execute("COMMIT"));
     if applied.is_err() && !connection.is_autocommit() {
@@ -193,7 +197,7 @@ fn apply_all(connection: &Connection, batch: &[Write]) -> Result<()> {
                 // It would stop all others for ever. It cannot come from a guest: texts and numbers are checked before.
                 tracing::error!("dropped a write that the database refuses: {error}: {write:?}");
             }
-            Err(error) => return Err(full(error)),
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(())
@@ -203,13 +207,4 @@ fn apply_all(connection: &Connection, batch: &[Write]) -> Result<()> {
 fn is_about_the_write(error: &rusqlite::Error) -> bool {
     !matches!(error, rusqlite::Error::SqliteFailure(failure, _)
         if failure.code != ErrorCode::ConstraintViolation && failure.code != ErrorCode::TypeMismatch)
-}
-
-fn full(error: rusqlite::Error) -> StoreError {
-    match &error {
-        rusqlite::Error::SqliteFailure(failure, _) if failure.code == ErrorCode::DiskFull => {
-            StoreError::Full(error.to_string())
-        }
-        _ => error.into(),
-    }
 }

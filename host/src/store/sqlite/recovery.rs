@@ -5,8 +5,8 @@ use rusqlite::{Connection, params};
 
 use super::rows::{Json, RUN, micros, run};
 use super::{Result, Store};
-use crate::domain::{Attempt, Failure, FailureKind, Run, State};
-use crate::store::{Recovered, Write};
+use crate::domain::{Attempt, Failure, FailureKind, Run, RunId, State};
+use crate::store::{Recovered, StoreError, Write};
 
 /// A run whose worker died this often while it ran is not tried again: it may be what kills them.
 const MAX_RESCUES: u32 = 2;
@@ -36,14 +36,21 @@ impl Store {
         self.transact(|transaction| {
             let sql = format!("{RUN} WHERE r.finished_at IS NULL AND r.worker_id IS NOT NULL");
             let mut lost = Vec::new();
+            let mut recovered = Recovered::default();
             {
                 let mut statement = transaction.prepare(&sql)?;
                 let mut rows = statement.query([])?;
                 while let Some(row) = rows.next()? {
-                    lost.push(run(row)?);
+                    match run(row) {
+                        // It cannot be carried out, and must not keep the server from starting.
+                        Err(error @ StoreError::Corrupt { run_id, .. }) => {
+                            crash(transaction, run_id, &error, now)?;
+                            recovered.crashed += 1;
+                        }
+                        run => lost.push(run?),
+                    }
                 }
             }
-            let mut recovered = Recovered::default();
             for run in lost {
                 settle(transaction, run, now, &mut recovered)?;
             }
@@ -117,4 +124,55 @@ fn record_lost_attempt(transaction: &Connection, run: &Run, lost: Failure, now: 
     };
     super::writes::apply(transaction, &Write::Attempt { run_id: run.id, attempt, worker: run.worker })?;
     Ok(())
+}
+
+/// Ends a run whose record is damaged.
+pub(super) fn crash(transaction: &Connection, id: RunId, error: &StoreError, now: Timestamp) -> Result<()> {
+    let failure = Failure::new(FailureKind::CorruptRecord, error.to_string());
+    transaction.execute(
+        "UPDATE runs SET state = 'crashed', finished_at = ?2, failure = ?3 WHERE id = ?1",
+        params![id.as_bytes(), micros(now), Json(&failure)],
+    )?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Module;
+    use crate::store::StoreConfig;
+
+    #[test]
+    fn a_damaged_run_does_not_keep_the_others_from_being_recovered() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = StoreConfig { path: dir.path().join("tarefa.db"), max_pages: None };
+        let store = Store::open(&config).expect("opens");
+        let module = Module {
+            name: "m".to_owned(),
+            digest: crate::domain::Digest::of(b"m"),
+            size_bytes: 1,
+            created_at: Timestamp::UNIX_EPOCH,
+            entries: Vec::new(),
+        };
+        store.publish(&module).expect("publishes");
+        let insert = |n: u8, input_sum: i64| {
+            let sql = "INSERT INTO runs (id, root_id, kind, version_id, entry, input, input_sum, state, generation,
+                    attempt, rescues, created_at, scheduled_at, started_at, fuel, memory_peak_bytes, duration_us,
+                    worker_id) VALUES (?1, ?1, 'task', 1, 'e', '{}', ?2, 'running', 0, 1, 0, 0, 0, 0, 0, 0, 0, 1)";
+            store
+                .transact(|connection| Ok(connection.execute(sql, params![[n; 16], input_sum])?))
+                .expect("inserts");
+        };
+        let sum = super::super::rows::checksum("{}");
+        insert(1, sum);
+        insert(2, sum + 1);
+
+        let recovered = store.recover(Timestamp::UNIX_EPOCH).expect("recovers");
+        assert_eq!(recovered, Recovered { scheduled: 1, cancelled: 0, crashed: 1 });
+        let whole = store.run(RunId(uuid::Uuid::from_bytes([1; 16]))).expect("reads").expect("is there");
+        assert_eq!(whole.state, State::Scheduled);
+        let damaged = store.run(RunId(uuid::Uuid::from_bytes([2; 16])));
+        assert!(matches!(damaged, Err(StoreError::Corrupt { column: "input", .. })));
+        assert_eq!(store.count_unfinished().expect("counts"), 1);
+    }
 }

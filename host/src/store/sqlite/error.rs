@@ -1,0 +1,30 @@
+//! What the store could not do.
+
+use rusqlite::ErrorCode;
+
+use crate::domain::RunId;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the database is full: {0}")]
+    Full(String),
+    #[error("corrupt record: the {column} of run `{run_id}` does not match its checksum")]
+    Corrupt { run_id: RunId, column: &'static str },
+    #[error("database: {0}")]
+    Sqlite(rusqlite::Error),
+    #[error("database: {0}")]
+    Migration(#[from] rusqlite_migration::Error),
+    #[error("database: {what} holds what cannot be read: {why}")]
+    Unreadable { what: &'static str, why: String },
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> StoreError {
+        match &error {
+            rusqlite::Error::SqliteFailure(failure, _) if failure.code == ErrorCode::DiskFull => {
+                StoreError::Full(error.to_string())
+            }
+            _ => StoreError::Sqlite(error),
+        }
+    }
+}
