@@ -52,7 +52,7 @@ pub struct ServerConfig {
     /// Our binary, where it is not the one that runs.
     pub compiler: Option<PathBuf>,
     pub clock: Option<Clock>,
-    /// Pages of 4 KiB that the database may have.
+    /// Pages of 2 KiB that the database may have.
     pub max_pages: Option<u32>,
 }
 

@@ -23,7 +23,7 @@ pub const MAX_QUEUED_WRITES: usize = 4096;
 #[derive(Clone, Debug, Default)]
 pub struct StoreConfig {
     pub path: std::path::PathBuf,
-    /// Pages of 4 KiB that the database may have; tests fill a small one.
+    /// Pages of 2 KiB that the database may have; tests fill a small one.
     pub max_pages: Option<u32>,
 }
 

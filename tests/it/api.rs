@@ -62,7 +62,8 @@ async fn submit_answers_at_once_or_waits_for_the_end() {
 #[tokio::test]
 async fn an_idempotency_key_makes_a_submit_safe_to_repeat() {
     let app = with(&["noop"]).await;
-    let body = |text: &str| json!({"module": "noop", "entry": "echo", "parameters": {"text": text}, "idempotency_key": "k 1"});
+    let body =
+        |text: &str| json!({"module": "noop", "entry": "echo", "parameters": {"text": text}, "idempotency_key": "k 1"});
     let (status, first) = app.post("/api/runs?wait=100", body("a")).await;
     assert_eq!((status.as_u16(), &first["idempotency_key"]), (201, &json!("k 1")));
     let (status, again) = app.post("/api/runs", body("a")).await;
@@ -108,10 +109,18 @@ async fn defaults_are_applied_and_shown() {
 async fn what_does_not_match_the_schema_is_refused_before_there_is_a_run() {
     let app = with(&["params"]).await;
     let table = [
-        ("defaults", json!({"txt": "x"}), "unknown parameter `txt`; did you mean `text`? (known: `list`, `n`, `note`, `priority`, `text`)"),
+        (
+            "defaults",
+            json!({"txt": "x"}),
+            "unknown parameter `txt`; did you mean `text`? (known: `list`, `n`, `note`, `priority`, `text`)",
+        ),
         ("defaults", json!({"n": -1}), "invalid parameter `n`: -1 is less than the minimum of 0"),
         ("small", json!({}), "invalid parameters: \"byte\" is a required property"),
-        ("small", json!({"byte": 256, "signed": 0, "float": 0, "flag": true}), "invalid parameter `byte`: 256 is greater than the maximum of 255"),
+        (
+            "small",
+            json!({"byte": 256, "signed": 0, "float": 0, "flag": true}),
+            "invalid parameter `byte`: 256 is greater than the maximum of 255",
+        ),
     ];
     for (entry, parameters, expected) in table {
         let body = json!({"module": "params", "entry": entry, "parameters": parameters});

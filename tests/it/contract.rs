@@ -84,7 +84,8 @@ async fn what_every_module_says_of_itself_is_as_published() {
         check(&describe_schema, &name, &described);
         // What the API shows of it is valid too: it is the same, with what is absent put in its place.
         check(&describe_schema, &name, &json!({"entries": module["entries"]}));
-        let names = |value: &Value| value["entries"].as_array().unwrap().iter().map(|e| e["name"].clone()).collect::<Vec<_>>();
+        let names =
+            |value: &Value| value["entries"].as_array().unwrap().iter().map(|e| e["name"].clone()).collect::<Vec<_>>();
         assert_eq!(names(&described), names(&module));
     }
 }
@@ -108,7 +109,10 @@ fn the_schemas_refuse_what_the_host_refuses() {
     let table = [
         (json!({}), true),
         (json!({"name": "x", "tags": ["a"], "retries": {"max": 2, "delay_ms": [1, 2]}, "limits": {"fuel": 1}}), true),
-        (json!({"retries": {"max": 1, "delay_ms": 5, "backoff": "exponential", "max_delay_ms": 9, "jitter": 0.5}}), true),
+        (
+            json!({"retries": {"max": 1, "delay_ms": 5, "backoff": "exponential", "max_delay_ms": 9, "jitter": 0.5}}),
+            true,
+        ),
         (json!({"nam": "x"}), false),
         (json!({"name": ""}), false),
         (json!({"retries": {"max": 1001}}), false),

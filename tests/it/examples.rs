@@ -58,7 +58,10 @@ async fn flow_dependencias_passes_its_data_from_task_to_task() {
     let id = app.submit("flow_dependencias", "pipeline_etl_vendas", json!({})).await;
     let run = app.advance_until_final(&id, MINUTE).await;
     assert_eq!(run["result"], json!({"status": "success", "registros_carregados": 3}), "{run}");
-    assert_eq!((run["title"].as_str(), run["name"].as_str()), (Some("Pipeline ETL Vendas"), Some("Pipeline ETL Vendas")));
+    assert_eq!(
+        (run["title"].as_str(), run["name"].as_str()),
+        (Some("Pipeline ETL Vendas"), Some("Pipeline ETL Vendas"))
+    );
     assert_eq!(seconds(&run), 6);
     let children = app.children(&id).await;
     let entries: Vec<_> = children.iter().map(|child| text(&child["entry"])).collect();
@@ -89,7 +92,10 @@ async fn flow_erros_copes_with_a_task_that_often_fails() {
     for _ in 0..12 {
         let id = app.submit("flow_erros", "pipeline_com_erros", json!({})).await;
         let run = app.advance_until_final(&id, MINUTE).await;
-        assert_eq!((run["state"].as_str(), run["name"].as_str()), (Some("completed"), Some("Pipeline com Tratamento de Erros")));
+        assert_eq!(
+            (run["state"].as_str(), run["name"].as_str()),
+            (Some("completed"), Some("Pipeline com Tratamento de Erros"))
+        );
         let unstable = app.show(&child_id(&id, 0)).await;
         let attempts = unstable["attempts"].as_array().unwrap();
         let failed = attempts.iter().filter(|attempt| attempt["state"] == "failed").count();

@@ -75,6 +75,7 @@ async fn completions_come_in_the_order_of_finishing() {
     app.register("edges").await;
     let id = app.submit("edges", "completion_order", json!({"naps": [30, 10, 20]})).await;
     app.until_asleep(3, SECOND).await;
+    app.until(&id, |run| run["children"] == json!({"running": 3})).await;
     for seq in [1, 2, 0] {
         app.advance_to_next_wake(SECOND).await;
         app.until_final(&child_id(&id, seq)).await;
@@ -161,7 +162,12 @@ async fn a_submit_that_cannot_be_is_the_failure_of_the_child_and_says_what_was_m
     let table = [
         ("noop/ecko", json!({}), "missing_entry", "module `noop` has no entry `ecko`; did you mean `echo`?"),
         ("nop/echo", json!({}), "missing_entry", "module `nop` does not exist; did you mean `noop`?"),
-        ("zzz", json!({}), "missing_entry", "module `by_name` has no entry `zzz` (it has `run`, `chain`, `ids`, `double`)"),
+        (
+            "zzz",
+            json!({}),
+            "missing_entry",
+            "module `by_name` has no entry `zzz` (it has `run`, `chain`, `ids`, `double`)",
+        ),
         (
             "noop/echo",
             json!({"texto": "x"}),

@@ -37,17 +37,21 @@ async fn filters_leave_what_they_name() {
         app.register(module).await;
     }
     let later = || app.advance(SignedDuration::from_secs(1));
-    let echo = app.run_with(json!({
-        "module": "noop", "entry": "echo", "parameters": {"text": "x"}, "name": "Relatório diário",
-    })).await;
+    let echo = app
+        .run_with(json!({
+            "module": "noop", "entry": "echo", "parameters": {"text": "x"}, "name": "Relatório diário",
+        }))
+        .await;
     later();
     let failed = app.run("fails", "says_no", json!({})).await;
     later();
     let flow = app.run("nested", "children", json!({"m": 2})).await;
     later();
-    let waiting = app.submit_with(json!({
-        "module": "noop", "entry": "noop", "scheduled_at": "2026-02-01T00:00:00Z",
-    })).await;
+    let waiting = app
+        .submit_with(json!({
+            "module": "noop", "entry": "noop", "scheduled_at": "2026-02-01T00:00:00Z",
+        }))
+        .await;
     let [echo, failed, flow_id] = [&echo, &failed, &flow].map(|run| text(&run["id"]));
     let children: Vec<_> = app.children(&flow_id).await.iter().rev().map(|child| text(&child["id"])).collect();
 
@@ -77,7 +81,10 @@ async fn filters_leave_what_they_name() {
 async fn filters_that_cannot_be_are_refused() {
     let app = TestApp::new().start().await;
     let table = [
-        ("state=done", "unknown state `done`; states are scheduled, running, cancelling, completed, failed, crashed, cancelled"),
+        (
+            "state=done",
+            "unknown state `done`; states are scheduled, running, cancelling, completed, failed, crashed, cancelled",
+        ),
         ("cursor=x", "`x` is not a cursor of this list"),
         ("kind=job", "invalid query: "),
         ("since=yesterday", "invalid query: "),

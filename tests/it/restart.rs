@@ -111,7 +111,10 @@ async fn what_a_killed_server_left_runs_again_and_says_so() {
         let run = server.until_final(id).await;
         assert_eq!(run.summary.state, State::Completed, "{run:?}");
         assert_eq!(run.result.as_ref().unwrap().get(), result);
-        assert_eq!(run.attempts.iter().map(|attempt| attempt.state).collect::<Vec<_>>(), [State::Crashed, State::Completed]);
+        assert_eq!(
+            run.attempts.iter().map(|attempt| attempt.state).collect::<Vec<_>>(),
+            [State::Crashed, State::Completed]
+        );
         let lost = run.attempts[0].failure.as_ref().unwrap();
         assert_eq!(lost.kind.name(), "worker_lost");
         assert_eq!(reasons_of(&run), [AFTER_LOSS]);
@@ -178,7 +181,10 @@ async fn a_second_serve_is_refused_and_other_verbs_go_through_the_first() {
     let second = output(data.path(), &["serve", "--listen", "127.0.0.1:0"]);
     let stderr = String::from_utf8_lossy(&second.stderr);
     assert_eq!(second.status.code(), Some(4), "{stderr}");
-    assert!(stderr.contains(&format!("is held by process {}, which serves {}", server.pid(), server.client.url())), "{stderr}");
+    assert!(
+        stderr.contains(&format!("is held by process {}, which serves {}", server.pid(), server.client.url())),
+        "{stderr}"
+    );
 
     let run = output(data.path(), &["run", "noop", "echo", "--param", "text=olá"]);
     let stderr = String::from_utf8_lossy(&run.stderr);

@@ -83,9 +83,8 @@ async fn a_jittered_delay_stays_within_its_share() {
 async fn each_failed_attempt_that_is_tried_again_says_so_in_the_log() {
     let app = flaky().await;
     for run in [run_alone(&app, "fixed", 9).await, run_as_child(&app, "fixed", 9).await] {
-        let expected = [1, 2, 3].map(|n| {
-            format!("attempt {n} of 4 failed: attempt {n} fails until 9; retry {n} of 3 in 2 s")
-        });
+        let expected =
+            [1, 2, 3].map(|n| format!("attempt {n} of 4 failed: attempt {n} fails until 9; retry {n} of 3 in 2 s"));
         assert_eq!(app.messages(&text(&run["id"])).await, expected);
         let lines = app.logs(&text(&run["id"])).await;
         assert!(lines.iter().all(|line| line["level"] == "warn"), "{lines:?}");
@@ -157,9 +156,7 @@ async fn a_permanent_error_is_not_tried_again() {
 #[tokio::test]
 async fn retries_of_a_submit_stand_in_the_place_of_the_entrys() {
     let app = flaky().await;
-    let body = |retries: Value| {
-        json!({"module": "flaky", "entry": "fixed", "parameters": {"succeeds_at": 9}, "retries": retries})
-    };
+    let body = |retries: Value| json!({"module": "flaky", "entry": "fixed", "parameters": {"succeeds_at": 9}, "retries": retries});
     let id = app.submit_with(body(json!({"max": 1, "delay_ms": [700]}))).await;
     let run = app.advance_until_final(&id, MINUTE).await;
     assert_eq!(run["state"], "failed");

@@ -124,9 +124,11 @@ async fn a_result_that_was_changed_on_disk_is_noticed() {
 async fn a_run_whose_input_was_changed_on_disk_does_not_stop_those_behind_it() {
     let mut app = TestApp::new().manual_clock().start().await;
     app.register("noop").await;
-    let body = |text: &str| json!({
-        "module": "noop", "entry": "echo", "parameters": {"text": text}, "scheduled_at": "2026-01-02T04:00:00Z",
-    });
+    let body = |text: &str| {
+        json!({
+            "module": "noop", "entry": "echo", "parameters": {"text": text}, "scheduled_at": "2026-01-02T04:00:00Z",
+        })
+    };
     let changed = app.submit_with(body("a text of its own")).await;
     let behind = app.submit_with(body("another one")).await;
     stopped_and_changed(&mut app, "a text of its own").await;

@@ -61,7 +61,10 @@ fn sources(folder: &str) -> Vec<Source> {
     }
     files.sort();
     assert!(!files.is_empty(), "`{folder}` has no code");
-    files.iter().map(|path| Source { path: below(path, &root), text: fs::read_to_string(path).expect("reads") }).collect()
+    files
+        .iter()
+        .map(|path| Source { path: below(path, &root), text: fs::read_to_string(path).expect("reads") })
+        .collect()
 }
 
 fn below(path: &Path, root: &PathBuf) -> String {
@@ -134,7 +137,9 @@ fn part(path: &str) -> &str {
 
 /// Whether `path`, such as `store::Store`, is within what is allowed.
 fn allows(allowed: &[&str], path: &str) -> bool {
-    allowed.iter().any(|allowed| path == *allowed || path.strip_prefix(allowed).is_some_and(|rest| rest.starts_with("::")))
+    allowed
+        .iter()
+        .any(|allowed| path == *allowed || path.strip_prefix(allowed).is_some_and(|rest| rest.starts_with("::")))
 }
 
 #[test]
@@ -163,7 +168,9 @@ fn a_crate_is_named_only_where_it_belongs() {
     for source in sources("host/src") {
         let code = code(&source.text);
         for (name, owners) in OWNERS {
-            let owned = owners.iter().any(|owner| source.path == *owner || owner.ends_with('/') && source.path.starts_with(owner));
+            let owned = owners
+                .iter()
+                .any(|owner| source.path == *owner || owner.ends_with('/') && source.path.starts_with(owner));
             if !owned && names(&code, name) {
                 wrong.push(format!("`{}` names `{name}`", source.path));
             }
@@ -194,7 +201,8 @@ fn no_file_is_longer_than_four_hundred_lines() {
 
 #[test]
 fn the_reader_of_the_table_sees_what_is_there() {
-    let code = code("use crate::store::{Claim, Store}; // crate::no\nlet x = \"crate::no\" + crate::{api::{self, b}, error};");
+    let code =
+        code("use crate::store::{Claim, Store}; // crate::no\nlet x = \"crate::no\" + crate::{api::{self, b}, error};");
     assert_eq!(paths(&code, "crate::"), ["store::Claim", "store::Store", "api::self", "api::b", "error"]);
     assert!(allows(&["api::shapes"], "api::shapes") && !allows(&["api::shapes"], "api::view"));
     assert!(names("use axum::Json;", "axum") && !names("let axum_like = 1;", "axum") && !names("maxum::x", "axum"));

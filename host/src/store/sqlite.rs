@@ -30,9 +30,12 @@ type Result<T, E = StoreError> = std::result::Result<T, E>;
 const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("../../migrations/sqlite/01-first.sql"))];
 /// Readers that are kept for the next who reads.
 const MAX_IDLE_READERS: usize = 4;
+/// A commit writes whole pages, most of which hold what was there before: half of SQLite's usual size makes a short
+/// task a sixth cheaper (`make bench`).
+const PAGE_BYTES: i64 = 2048;
 /// Memory of one connection's page cache, in KiB.
 const CACHE_KIB: i64 = 4096;
-/// The write-ahead log is written back after this many changes, about 16 MiB of it, and then filled from its beginning
+/// The write-ahead log is written back after this many changes, about 8 MiB of it, and then filled from its beginning
 /// again: pages that the kernel holds already are written faster than new ones.
 const CHECKPOINT_CHANGES: u64 = 4096;
 const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(50);
@@ -66,6 +69,7 @@ impl Store {
     pub fn open(config: &StoreConfig) -> Result<Store> {
         let mut writer = connect(&config.path)?;
         // Set before the first table is made, or never; space that retention frees is given back bit by bit.
+        writer.pragma_update(None, "page_size", PAGE_BYTES)?;
         writer.pragma_update(None, "auto_vacuum", "incremental")?;
         writer.pragma_update(None, "journal_mode", "wal")?;
         writer.pragma_update(None, "wal_autocheckpoint", 0)?;
