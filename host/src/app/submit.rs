@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{App, Plan};
 use crate::domain::run::{MAX_RUN_NAME, MAX_TAG, MAX_TAGS, render_name};
-use crate::domain::{Digest, Run, SettingsPatch, State, Usage};
+use crate::domain::{Digest, Run, SettingsPatch};
 use crate::error::{Error, Result};
 use crate::store::Inserted;
 
@@ -103,34 +103,15 @@ impl App {
         }
         let now = self.clock.now();
         let id = self.new_id(now);
-        Ok(Run {
-            id,
-            parent: None,
-            root_id: id,
-            kind: plan.entry().kind,
-            module: plan.version.name.clone(),
-            digest: plan.version.module.digest.clone(),
-            version: plan.version.id,
-            entry: plan.entry_name.clone(),
-            name: name.map(Into::into),
-            input: input.into(),
-            settings: Some(Arc::new(frozen(plan))),
-            upstream: None,
-            idempotency_key: idempotency_key.map(Into::into),
-            state: State::Scheduled,
-            generation: 0,
-            attempt: 0,
-            rescues: 0,
-            result: None,
-            failure: None,
-            label: None,
-            created_at: now,
-            scheduled_at: scheduled_at.unwrap_or(now),
-            started_at: None,
-            finished_at: None,
-            usage: Usage::default(),
-            worker: None,
-        })
+        let version = &plan.version;
+        let (module, digest) = (version.name.clone(), version.module.digest.clone());
+        let mut run = Run::new(id, plan.entry().kind, module, digest, version.id, plan.entry_name.clone(), now);
+        run.name = name.map(Into::into);
+        run.input = input.into();
+        run.settings = Some(Arc::new(frozen(plan)));
+        run.idempotency_key = idempotency_key.map(Into::into);
+        run.scheduled_at = scheduled_at.unwrap_or(now);
+        Ok(run)
     }
 
     /// What a caller or a flow says on how to carry a run out.

@@ -57,6 +57,48 @@ pub struct Run {
     pub worker: Option<i64>,
 }
 
+impl Run {
+    /// A top-level run that was just submitted, and has nothing of its own yet.
+    pub fn new(
+        id: RunId,
+        kind: Kind,
+        module: Arc<str>,
+        digest: Digest,
+        version: i64,
+        entry: Arc<str>,
+        now: Timestamp,
+    ) -> Run {
+        Run {
+            id,
+            parent: None,
+            root_id: id,
+            kind,
+            module,
+            digest,
+            version,
+            entry,
+            name: None,
+            input: "{}".into(),
+            settings: None,
+            upstream: None,
+            idempotency_key: None,
+            state: State::Scheduled,
+            generation: 0,
+            attempt: 0,
+            rescues: 0,
+            result: None,
+            failure: None,
+            label: None,
+            created_at: now,
+            scheduled_at: now,
+            started_at: None,
+            finished_at: None,
+            usage: Usage::default(),
+            worker: None,
+        }
+    }
+}
+
 /// A child's place below the flow run that submitted it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parent {

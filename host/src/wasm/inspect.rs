@@ -13,7 +13,7 @@ use crate::domain::limits::LimitCaps;
 use crate::domain::module::check_name;
 use crate::domain::parameters::Schema;
 use crate::domain::{
-    Description, Digest, Failure, FailureKind, Kind, Limits, Metering, Retries, Run, RunId, Settings, State, Usage,
+    Description, Digest, Failure, FailureKind, Kind, Limits, Metering, Retries, Run, RunId, Settings,
 };
 use crate::error::{Error, Result};
 
@@ -106,34 +106,8 @@ fn parse_description(json: &str, caps: &LimitCaps) -> std::result::Result<Descri
 /// `describe` runs in the name of nobody.
 fn describe_job(digest: &Digest) -> Job {
     let nil = RunId(uuid::Uuid::nil());
-    let run = Run {
-        id: nil,
-        parent: None,
-        root_id: nil,
-        kind: Kind::Task,
-        module: "".into(),
-        digest: digest.clone(),
-        entry: "describe".into(),
-        name: None,
-        input: "{}".into(),
-        settings: None,
-        upstream: None,
-        idempotency_key: None,
-        version: 0,
-        state: State::Running,
-        generation: 1,
-        attempt: 1,
-        rescues: 0,
-        result: None,
-        failure: None,
-        label: None,
-        created_at: Timestamp::UNIX_EPOCH,
-        scheduled_at: Timestamp::UNIX_EPOCH,
-        started_at: None,
-        finished_at: None,
-        usage: Usage::default(),
-        worker: None,
-    };
+    let at = Timestamp::UNIX_EPOCH;
+    let run = Run::new(nil, Kind::Task, "".into(), digest.clone(), 0, "describe".into(), at);
     let settings = Settings {
         limits: Limits {
             fuel: DESCRIBE_FUEL,

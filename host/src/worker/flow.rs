@@ -118,7 +118,12 @@ impl FlowRun {
         if let Some(arguments) = arguments
             && let Err(failure) = self.complete_input(&live, &plan, &arguments).await
         {
-            self.finished(seq, &live, State::Failed, &Outcome::failed(failure));
+            // Where all are cancelled, those that it waits for are so first, and are not what ends it.
+            let (state, failure) = match token.is_cancelled() {
+                true => (State::Cancelled, cancelled()),
+                false => (State::Failed, failure),
+            };
+            self.finished(seq, &live, state, &Outcome::failed(failure));
             return;
         }
         let (state, outcome) = Execution {

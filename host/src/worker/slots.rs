@@ -23,7 +23,8 @@ struct State {
 
 /// The right to hold one sandbox; dropping it hands it on.
 pub struct Slot {
-    slots: Slots,
+    /// None once it was taken back by hand.
+    slots: Option<Slots>,
 }
 
 impl Slots {
@@ -37,7 +38,7 @@ impl Slots {
             let mut state = self.lock();
             if state.free > 0 {
                 state.free -= 1;
-                return Slot { slots: self.clone() };
+                return Slot { slots: Some(self.clone()) };
             }
             let (sender, receiver) = oneshot::channel();
             let queue = state.queues.entry(root).or_default();
@@ -54,7 +55,7 @@ impl Slots {
     pub fn try_acquire(&self) -> Option<Slot> {
         let mut state = self.lock();
         state.free = state.free.checked_sub(1)?;
-        Some(Slot { slots: self.clone() })
+        Some(Slot { slots: Some(self.clone()) })
     }
 
     fn release(&self) {
@@ -69,10 +70,10 @@ impl Slots {
                     }
                 }
             };
-            match next.send(Slot { slots: self.clone() }) {
+            match next.send(Slot { slots: Some(self.clone()) }) {
                 Ok(()) => return,
-                // It no longer waits. What came back must not be dropped as a slot, which would release it twice.
-                Err(slot) => std::mem::forget(slot),
+                // It no longer waits. What came back must not release itself: the next in turn gets it.
+                Err(mut slot) => slot.slots = None,
             }
         }
     }
@@ -98,7 +99,9 @@ impl State {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.slots.release();
+        if let Some(slots) = &self.slots {
+            slots.release();
+        }
     }
 }
 

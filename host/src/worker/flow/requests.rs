@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 use super::children::{Children, Kept, Work};
 use super::{FlowRun, Live, finish};
-use crate::app::{MAX_INPUT_BYTES, Plan, check_run_name};
+use crate::app::{MAX_INPUT_BYTES, Plan, Version, check_run_name};
 use crate::domain::run::{Parent, Upstream, printable, render_name};
-use crate::domain::{Failure, FailureKind, Kind, LimitsPatch, Outcome, Retries, Run, SettingsPatch, State, Usage};
+use crate::domain::{Failure, FailureKind, Kind, LimitsPatch, Outcome, Retries, Run, SettingsPatch, State};
 use crate::store::Write;
 use crate::wasm::{Argument, Submit};
 
@@ -100,10 +100,7 @@ impl FlowRun {
 
     fn child_run(&self, seq: u32, request: &Request, upstream: &Upstream) -> Run {
         let plan = &request.plan;
-        let mut run = self.blank(seq, plan.entry().kind, plan.entry_name.clone());
-        run.module = plan.version.name.clone();
-        run.digest = plan.version.module.digest.clone();
-        run.version = plan.version.id;
+        let mut run = self.blank(seq, plan.entry().kind, &plan.version, plan.entry_name.clone());
         run.name = request.name.clone();
         run.input = request.input.clone();
         run.settings = request.settings.clone();
@@ -112,41 +109,19 @@ impl FlowRun {
     }
 
     /// A child of this flow that has nothing of its own yet.
-    fn blank(&self, seq: u32, kind: Kind, entry: Arc<str>) -> Run {
+    fn blank(&self, seq: u32, kind: Kind, version: &Version, entry: Arc<str>) -> Run {
         let now = self.worker.app.clock.now();
-        Run {
-            id: self.family.child(seq),
-            parent: Some(Parent { id: self.run.id, generation: self.run.generation, seq }),
-            root_id: self.run.root_id,
-            kind,
-            module: self.version.name.clone(),
-            digest: self.version.module.digest.clone(),
-            version: self.version.id,
-            entry,
-            name: None,
-            input: "{}".into(),
-            settings: None,
-            upstream: None,
-            idempotency_key: None,
-            state: State::Scheduled,
-            generation: 0,
-            attempt: 0,
-            rescues: 0,
-            result: None,
-            failure: None,
-            label: None,
-            created_at: now,
-            scheduled_at: now,
-            started_at: None,
-            finished_at: None,
-            usage: Usage::default(),
-            worker: Some(self.worker.id),
-        }
+        let (module, digest) = (version.name.clone(), version.module.digest.clone());
+        let mut run = Run::new(self.family.child(seq), kind, module, digest, version.id, entry, now);
+        run.parent = Some(Parent { id: self.run.id, generation: self.run.generation, seq });
+        run.root_id = self.run.root_id;
+        run.worker = Some(self.worker.id);
+        run
     }
 
     /// Puts a child on record that can never run.
     fn refuse(&self, children: &mut Children, seq: u32, submit: &Submit, failure: Failure) {
-        let live = Live::new(self.blank(seq, Kind::Task, printable(&submit.entry, SHOWN).into()), false);
+        let live = Live::new(self.blank(seq, Kind::Task, &self.version, printable(&submit.entry, SHOWN).into()), false);
         let now = self.worker.app.clock.now();
         let outcome = Outcome::failed(failure);
         let event = Write::ChildFinished {
