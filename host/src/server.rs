@@ -28,7 +28,7 @@ use crate::worker::{Worker, WorkerConfig};
 /// Task sandboxes at once for each core: they may all wait, and computing ones take turns.
 const SLOTS_PER_CORE: usize = 64;
 /// Flows in memory at once, most of which wait for their children.
-const DEFAULT_FLOWS: usize = 1000;
+pub const DEFAULT_FLOWS: usize = 4000;
 /// What a sandbox may well hold in memory, to bound the slots by what the machine has.
 const SLOT_BYTES: u64 = 64 << 20;
 /// How long a request that is under way may take once the server stops.

@@ -147,7 +147,8 @@ async fn a_child_flow_alone_is_cancelled_with_what_is_below_it_and_the_flow_abov
     let nap = json!({"entry": "sleeper/nap", "parameters": {"ms": 50_000}});
     let id = app.submit("by_name", "run", json!({"entry": "by_name/run", "parameters": nap})).await;
     app.until_asleep(1, MINUTE).await;
-    let child = text(&app.children(&id).await[0]["id"]);
+    until_children(&app, &id, json!({"running": 1})).await;
+    let child = child_id(&id, 0);
     cancel_all(&app, &child).await;
     let flow = app.until_final(&id).await;
     // It did not handle the error that its child ended with, and so passed it on as its own.

@@ -102,28 +102,33 @@ async fn the_context_of_an_attempt_is_as_published() {
     }
 }
 
-/// The options of the SDK's calls are checked where they are made; here, that host and schema know the same ones.
-#[test]
-fn the_schemas_refuse_what_the_host_refuses() {
+/// A submit over HTTP and one by a flow take the same words, and check them in the same place.
+#[tokio::test]
+async fn the_host_takes_the_options_that_the_schema_takes_and_no_others() {
+    let app = TestApp::new().manual_clock().start().await;
+    app.register("noop").await;
     let options = schema("options.json");
     let table = [
         (json!({}), true),
         (json!({"name": "x", "tags": ["a"], "retries": {"max": 2, "delay_ms": [1, 2]}, "limits": {"fuel": 1}}), true),
-        (
-            json!({"retries": {"max": 1, "delay_ms": 5, "backoff": "exponential", "max_delay_ms": 9, "jitter": 0.5}}),
-            true,
-        ),
+        (json!({"retries": {"delay_ms": 5, "backoff": "exponential", "max_delay_ms": 9, "jitter": 0.5}}), true),
         (json!({"nam": "x"}), false),
         (json!({"name": ""}), false),
         (json!({"retries": {"max": 1001}}), false),
         (json!({"retries": {"delay_ms": []}}), false),
+        (json!({"retries": {"delay_ms": 315_360_000_001_u64}}), false),
         (json!({"retries": {"jitter": 2}}), false),
         (json!({"retries": {"often": true}}), false),
         (json!({"limits": {"fuel": 0}}), false),
         (json!({"limits": {"memory": 1}}), false),
+        (json!({"limits": {"children": 1_000_001}}), false),
         (json!({"tags": [""]}), false),
     ];
     for (value, valid) in table {
         assert_eq!(options.is_valid(&value), valid, "{value}");
+        let mut body = json!({"module": "noop", "entry": "noop", "scheduled_at": "2026-02-01T00:00:00Z"});
+        body.as_object_mut().unwrap().extend(value.as_object().unwrap().clone());
+        let (status, answer) = app.post("/api/runs", body).await;
+        assert_eq!(status.as_u16(), if valid { 201 } else { 400 }, "{value}: {answer}");
     }
 }

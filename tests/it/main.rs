@@ -13,6 +13,7 @@ mod hostile;
 mod limits;
 mod lists;
 mod load;
+mod modules;
 mod process;
 mod restart;
 mod retries;

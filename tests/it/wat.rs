@@ -71,6 +71,11 @@ pub fn text_guest(name: &str) -> Vec<u8> {
     TextGuest::new(name).build()
 }
 
+/// The component of a file that is whole by itself.
+pub fn whole_text_guest(name: &str) -> Vec<u8> {
+    ::wat::parse_str(read(name)).expect("the file is a component")
+}
+
 fn read(name: &str) -> String {
     let path = repository().join(format!("tests/guests/wat/{name}.wat"));
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("`{}`: {error}", path.display()))

@@ -12,7 +12,7 @@ use crate::api::shapes::{Health, RunSummary};
 use crate::app::AllowedDir;
 use crate::client::Client;
 use crate::error::Result;
-use crate::server::{Server, ServerConfig};
+use crate::server::{DEFAULT_FLOWS, Server, ServerConfig};
 
 /// Serve the API and run what is submitted
 #[derive(Debug, clap::Args)]
@@ -33,7 +33,7 @@ pub(super) struct Args {
     #[arg(long = "allow-dir", value_name = "PATH[:ro|:rw]", value_parser = parse::allowed_dir)]
     allow_dirs: Vec<AllowedDir>,
     /// Flows that may be in memory at a time
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_FLOWS)]
     flows: usize,
     /// The time zone of runs that name none
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
