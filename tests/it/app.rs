@@ -30,7 +30,8 @@ pub struct Running {
     http: Client,
     manual: Option<Arc<Manual>>,
     config: ServerConfig,
-    data: TempDir,
+    /// Gone when the test ends.
+    _data: TempDir,
 }
 
 impl TestApp {
@@ -75,7 +76,7 @@ impl TestApp {
         let server = Server::start(self.config.clone()).await.expect("the server starts");
         let url = server.url();
         let TestApp { config, data, manual } = self;
-        Running { server: Some(server), url, http: Client::new(), manual, config, data }
+        Running { server: Some(server), url, http: Client::new(), manual, config, _data: data }
     }
 }
 
@@ -147,14 +148,6 @@ impl Running {
     /// Registers a guest of `tests/guests` under its own name.
     pub async fn register(&self, name: &str) -> Value {
         let (status, body) = self.try_register(name, guest(name)).await;
-        assert!(status.is_success(), "register {name}: {status} {body}");
-        body
-    }
-
-    /// Registers a component in text form.
-    pub async fn register_wat(&self, name: &str, text: &str) -> Value {
-        let wasm = wat::parse_str(text).expect("the text is a component");
-        let (status, body) = self.try_register(name, wasm).await;
         assert!(status.is_success(), "register {name}: {status} {body}");
         body
     }
@@ -256,13 +249,6 @@ impl Running {
 
     pub fn data_dir(&self) -> PathBuf {
         self.config.data_dir.clone()
-    }
-
-    /// A directory that is gone when the test ends.
-    pub fn scratch(&self, name: &str) -> PathBuf {
-        let path = self.data.path().join(name);
-        std::fs::create_dir_all(&path).expect("makes a directory");
-        path
     }
 
     /// Waits until `count` sleep that are to be woken within `span`.

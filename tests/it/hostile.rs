@@ -110,7 +110,8 @@ async fn a_guest_finds_nothing_of_what_others_left_in_memory() {
             // Every other one traps over what it wrote, so that nothing tidies up behind it.
             let traps = round % 2 == 0;
             let parameters = if traps { json!({"trap": true}) } else { json!({}) };
-            let run = app.run_with(json!({"module": "leftovers", "parameters": parameters, "metering": metering})).await;
+            let run =
+                app.run_with(json!({"module": "leftovers", "parameters": parameters, "metering": metering})).await;
             match traps {
                 true => assert_eq!(failure(&run).0, "trapped"),
                 false => assert_eq!(run["result"], 0, "words that are not zero: {run}"),
@@ -189,7 +190,8 @@ async fn stdout_and_stderr_are_log_lines_whatever_bytes_they_have() {
 async fn a_refused_submit_leaves_nothing_behind() {
     let app = TestApp::new().start().await;
     app.register("noop").await;
-    let (status, body) = app.post("/api/runs", json!({"module": "noop", "entry": "echo", "parameters": {"text": 1}})).await;
+    let (status, body) =
+        app.post("/api/runs", json!({"module": "noop", "entry": "echo", "parameters": {"text": 1}})).await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
     assert_eq!(app.get("/api/runs").await["items"], json!([]));
 }

@@ -107,7 +107,10 @@ async fn memory_is_summed_over_all_memories_of_a_component() {
     let run = fails(&app, "two_memories", "run", json!({"limits": {"memory_bytes": 32 * MIB}})).await;
     let asked = 40 * MIB + 65536;
     let message = text(&run["failure"]["message"]);
-    assert!(message.starts_with(&format!("out of memory: {asked} bytes were asked for and the limit is 33554432; ")), "{message}");
+    assert!(
+        message.starts_with(&format!("out of memory: {asked} bytes were asked for and the limit is 33554432; ")),
+        "{message}"
+    );
 
     let run = app.run_with(json!({"module": "two_memories", "limits": {"memory_bytes": asked}})).await;
     assert_eq!(run["state"], "completed", "{run}");
@@ -234,7 +237,11 @@ async fn a_flow_with_too_many_children_fails_at_the_first_that_is_too_many() {
 async fn an_output_that_is_not_json_is_invalid() {
     let app = with_guest("not_json").await;
     let run = fails(&app, "not_json", "run", json!({})).await;
-    assert_failure(&run, "invalid_output", "the guest returned what is not JSON: key must be a string at line 1 column 2");
+    assert_failure(
+        &run,
+        "invalid_output",
+        "the guest returned what is not JSON: key must be a string at line 1 column 2",
+    );
     honest_guests_go_on(&app).await;
 }
 
@@ -282,7 +289,11 @@ async fn a_limit_of_nothing_or_over_its_cap_is_refused() {
         let over = format!("`limits.{name}` is {}, over the server's maximum of {cap}", cap + 1);
         let nothing = format!("`limits.{name}` is 0; the least is 1");
         // A task may well log nothing, or a flow have no children.
-        let refused = if ["log_bytes", "children"].contains(&name) { vec![(cap + 1, over)] } else { vec![(0, nothing), (cap + 1, over)] };
+        let refused = if ["log_bytes", "children"].contains(&name) {
+            vec![(cap + 1, over)]
+        } else {
+            vec![(0, nothing), (cap + 1, over)]
+        };
         for (value, message) in refused {
             let (status, body) = app.post("/api/runs", json!({"module": "honest", "limits": {name: value}})).await;
             assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");

@@ -61,18 +61,18 @@ async fn filters_leave_what_they_name() {
     assert_eq!(ids(&app, "").await.iter().collect::<BTreeSet<_>>(), everything.iter().collect::<BTreeSet<_>>());
     let top = [&waiting, &flow_id, &failed, &echo].map(String::clone);
     assert_eq!(ids(&app, "root=true").await, top, "newest first");
-    assert_eq!(ids(&app, "state=failed").await, [failed.clone()]);
-    assert_eq!(ids(&app, "state=failed,scheduled").await, [waiting.clone(), failed.clone()]);
-    assert_eq!(ids(&app, "kind=flow").await, [flow_id.clone()]);
-    assert_eq!(ids(&app, "kind=task&root=true").await, [waiting.clone(), failed.clone(), echo.clone()]);
-    assert_eq!(ids(&app, "module=noop").await, [waiting.clone(), echo.clone()]);
-    assert_eq!(ids(&app, "module=noop&entry=echo").await, [echo.clone()]);
+    assert_eq!(ids(&app, "state=failed").await, [failed.as_str()]);
+    assert_eq!(ids(&app, "state=failed,scheduled").await, [waiting.as_str(), failed.as_str()]);
+    assert_eq!(ids(&app, "kind=flow").await, [flow_id.as_str()]);
+    assert_eq!(ids(&app, "kind=task&root=true").await, [waiting.as_str(), failed.as_str(), echo.as_str()]);
+    assert_eq!(ids(&app, "module=noop").await, [waiting.as_str(), echo.as_str()]);
+    assert_eq!(ids(&app, "module=noop&entry=echo").await, [echo.as_str()]);
     assert_eq!(ids(&app, "entry=leaf").await.iter().collect::<BTreeSet<_>>(), children.iter().collect());
-    assert_eq!(ids(&app, "root=true&since=2026-01-02T03:04:07Z").await, [waiting.clone(), flow_id.clone()]);
-    assert_eq!(ids(&app, "root=true&until=2026-01-02T03:04:07Z").await, [failed.clone(), echo.clone()]);
+    assert_eq!(ids(&app, "root=true&since=2026-01-02T03:04:07Z").await, [waiting.as_str(), flow_id.as_str()]);
+    assert_eq!(ids(&app, "root=true&until=2026-01-02T03:04:07Z").await, [failed.as_str(), echo.as_str()]);
     for query in ["q=relat%C3%B3rio", "q=says_no", &format!("q={failed}")] {
         let expected = if query == "q=relat%C3%B3rio" { &echo } else { &failed };
-        assert_eq!(ids(&app, query).await, [expected.clone()], "{query}");
+        assert_eq!(ids(&app, query).await, [expected.as_str()], "{query}");
     }
     assert_eq!(ids(&app, "q=nothing+of+the+kind").await, Vec::<String>::new());
 }

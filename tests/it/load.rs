@@ -61,3 +61,19 @@ async fn a_due_run_is_not_starved_by_a_flow_of_many_children() {
     let waited = time(&due["started_at"]).duration_since(time(&due["created_at"]));
     assert!(waited.as_secs() <= CHILDREN as i64 / 2, "the due run waited for {waited:#}");
 }
+
+#[tokio::test]
+async fn flows_beyond_what_the_server_holds_wait_and_those_within_others_are_refused() {
+    let app = TestApp::new().flows(2).start().await;
+    app.register("nested").await;
+    let ids = futures_util::future::join_all((0..6).map(|_| app.submit("nested", "children", json!({"m": 3})))).await;
+    for id in &ids {
+        assert_eq!(app.until_final(id).await["state"], "completed");
+    }
+    // A child that waited for a place could wait for the flow that waits for it.
+    let run = app.run("nested", "deep", json!({"depth": 2})).await;
+    assert_eq!((&run["state"], &run["failure"]["kind"]), (&json!("failed"), &json!("unavailable")), "{run}");
+    let message = text(&run["failure"]["message"]);
+    assert!(message.contains("raise `--flows`"), "{message}");
+    assert_eq!(app.run("nested", "deep", json!({"depth": 1})).await["result"], 2);
+}

@@ -24,6 +24,8 @@ async fn refusal(app: &Running, wasm: Vec<u8>) -> String {
     assert_eq!(body["error"]["kind"], "invalid", "{body}");
     let (status, there) = app.try_get("/api/modules/refused").await;
     assert_eq!(status, StatusCode::NOT_FOUND, "{there}");
+    let mut kept = std::fs::read_dir(app.data_dir().join("modules")).unwrap();
+    assert!(kept.next().is_none(), "its bytes are not kept");
     text(&body["error"]["message"])
 }
 
@@ -70,7 +72,8 @@ async fn a_run_has_the_newest_version_or_the_one_it_names() {
 async fn a_run_keeps_its_version_while_a_newer_one_is_registered() {
     let app = TestApp::new().manual_clock().start().await;
     let (_, old) = register(&app, "sleeper", guest("sleeper")).await;
-    let waiting = json!({"module": "sleeper", "entry": "nap", "parameters": {"ms": 7}, "scheduled_at": "2026-01-02T04:04:05Z"});
+    let waiting =
+        json!({"module": "sleeper", "entry": "nap", "parameters": {"ms": 7}, "scheduled_at": "2026-01-02T04:04:05Z"});
     let waiting = app.submit_with(waiting).await;
     // The flow has begun, and its children and those that it is still to submit are of its own version.
     let flow = app.submit("sleeper", "naps", json!({"n": 3, "ms": 1000})).await;
@@ -87,7 +90,8 @@ async fn a_run_keeps_its_version_while_a_newer_one_is_registered() {
     for child in app.children(&flow).await {
         assert_eq!((&child["digest"], &child["state"]), (&json!(old), &json!("completed")), "{child}");
     }
-    let (status, body) = app.post("/api/runs", json!({"module": "sleeper", "entry": "nap", "parameters": {"ms": 1}})).await;
+    let (status, body) =
+        app.post("/api/runs", json!({"module": "sleeper", "entry": "nap", "parameters": {"ms": 1}})).await;
     assert_eq!(status, StatusCode::NOT_FOUND, "the newest version has no such entry: {body}");
 }
 
@@ -199,14 +203,26 @@ async fn a_description_that_says_nonsense_is_a_refusal() {
         (json!({"entries": []}), "`describe` named 0 entries; a module has 1 to 1000"),
         (json!({"entries": many}), "`describe` named 1001 entries; a module has 1 to 1000"),
         (json!({"entries": [{"name": "run", "kind": "job"}]}), "unknown variant `job`, expected `flow` or `task`"),
-        (json!({"entries": [entry("run"), entry("other"), entry("run")]}), "`describe` named an entry `run` that cannot be: there are two of that name"),
+        (
+            json!({"entries": [entry("run"), entry("other"), entry("run")]}),
+            "`describe` named an entry `run` that cannot be: there are two of that name",
+        ),
         (json!({"entries": [entry("Run")]}), "`describe` invalid entry name `Run`: it starts with a lower-case letter"),
         (json!({"entries": [entry("a/b")]}), "`describe` invalid entry name `a/b`: it starts with"),
         (json!({"entries": [entry("")]}), "`describe` invalid entry name ``: it starts with"),
         (json!({"entries": [entry(&long)]}), "the entry name has 65 characters; the most is 64"),
-        (json!({"entries": [{"name": "run", "kind": "task", "input": {"type": "nonsense"}}]}), "`describe` named an entry `run` that cannot be: "),
-        (json!({"entries": [{"name": "run", "kind": "task", "retries": {"max": 5000}}]}), "`retries.max` is 5000; the most is 1000"),
-        (json!({"entries": [{"name": "run", "kind": "task", "limits": {"fuel": 0}}]}), "`limits.fuel` is 0; the least is 1"),
+        (
+            json!({"entries": [{"name": "run", "kind": "task", "input": {"type": "nonsense"}}]}),
+            "`describe` named an entry `run` that cannot be: ",
+        ),
+        (
+            json!({"entries": [{"name": "run", "kind": "task", "retries": {"max": 5000}}]}),
+            "`retries.max` is 5000; the most is 1000",
+        ),
+        (
+            json!({"entries": [{"name": "run", "kind": "task", "limits": {"fuel": 0}}]}),
+            "`limits.fuel` is 0; the least is 1",
+        ),
     ];
     for (description, why) in cases {
         let message = refusal(&app, TextGuest::new("honest").describing(description).build()).await;
@@ -264,7 +280,12 @@ async fn bad_module_names_are_refused() {
 async fn a_module_comes_as_application_wasm() {
     let app = TestApp::new().start().await;
     let wasm = text_guest("honest");
-    let types = [None, Some("application/json"), Some("application/octet-stream"), Some("text/plain; charset=application/wasm")];
+    let types = [
+        None,
+        Some("application/json"),
+        Some("application/octet-stream"),
+        Some("text/plain; charset=application/wasm"),
+    ];
     for given in types {
         let mut request = app.raw(Method::POST, "/api/modules?name=honest").body(wasm.clone());
         if let Some(given) = given {
