@@ -14,12 +14,26 @@ use crate::domain::run::Parent;
 use crate::domain::{Digest, Kind, Run, RunId, State, Usage};
 use crate::store::StoreError;
 
-/// The columns of [`run`], from `runs` joined with `versions`.
-pub(super) const RUN: &str = "SELECT r.id, r.parent_id, r.parent_generation, r.seq, r.root_id, r.kind, v.name, v.digest,
-    r.version_id, r.entry, r.name, r.input, r.input_sum, r.settings, r.upstream, r.idempotency_key, r.state,
-    r.generation, r.attempt, r.rescues, r.result, r.result_sum, r.failure, r.label, r.created_at, r.scheduled_at,
-    r.started_at, r.finished_at, r.fuel, r.memory_peak_bytes, r.duration_us, r.worker_id
-    FROM runs r JOIN versions v ON v.id = r.version_id";
+/// The columns of [`run`], from `runs` joined with `versions`; first those of input and result, each with its checksum.
+macro_rules! select_run {
+    ($input:literal, $result:literal) => {
+        concat!(
+            "SELECT r.id, r.parent_id, r.parent_generation, r.seq, r.root_id, r.kind, v.name, v.digest, r.version_id,
+                r.entry, r.name, ",
+            $input,
+            ", r.settings, r.upstream, r.idempotency_key, r.state, r.generation, r.attempt, r.rescues, ",
+            $result,
+            ", r.failure, r.label, r.created_at, r.scheduled_at, r.started_at, r.finished_at, r.fuel,
+                r.memory_peak_bytes, r.duration_us, r.worker_id
+            FROM runs r JOIN versions v ON v.id = r.version_id"
+        )
+    };
+}
+
+/// Whole runs.
+pub(super) const RUN: &str = select_run!("r.input, r.input_sum", "r.result, r.result_sum");
+/// Runs for lists, without input and result: these may be large, and a damaged one must not spoil the list.
+pub(super) const LISTED: &str = select_run!("NULL, NULL", "NULL, NULL");
 
 /// A value stored as JSON text.
 pub(super) struct Json<'a, T>(pub &'a T);
@@ -44,15 +58,11 @@ pub(super) fn checksum(text: &str) -> i64 {
     XxHash3_64::oneshot(text.as_bytes()) as i64
 }
 
-/// Reads a run and checks its input and result against their checksums.
+/// Reads a run, and checks input and result against their checksums where they were selected.
 pub(super) fn run(row: &Row<'_>) -> Result<Run> {
     let id = run_id(row, 0)?;
-    let input: Arc<str> = row.get(11)?;
-    let result: Option<Arc<str>> = row.get(20)?;
-    check(id, "input", &input, row.get(12)?)?;
-    if let Some(result) = &result {
-        check(id, "result", result, row.get(21)?)?;
-    }
+    let input = checked(row, id, "input", 11)?;
+    let result = checked(row, id, "result", 20)?;
     let parent = match row.get_ref(1)?.as_blob_or_null()? {
         None => None,
         Some(_) => Some(Parent { id: run_id(row, 1)?, generation: row.get(2)?, seq: row.get(3)? }),
@@ -67,7 +77,7 @@ pub(super) fn run(row: &Row<'_>) -> Result<Run> {
         version: row.get(8)?,
         entry: row.get(9)?,
         name: row.get(10)?,
-        input,
+        input: input.unwrap_or_else(|| "{}".into()),
         settings: json(row, 13)?.map(Arc::new),
         upstream: json(row, 14)?.map(Arc::new),
         idempotency_key: row.get(15)?,
@@ -87,8 +97,15 @@ pub(super) fn run(row: &Row<'_>) -> Result<Run> {
     })
 }
 
-fn check(run_id: RunId, column: &'static str, text: &str, sum: i64) -> Result<()> {
-    if checksum(text) == sum { Ok(()) } else { Err(StoreError::Corrupt { run_id, column }) }
+/// A text whose checksum stands in the next column.
+fn checked(row: &Row<'_>, run_id: RunId, name: &'static str, column: usize) -> Result<Option<Arc<str>>> {
+    let text: Option<Arc<str>> = row.get(column)?;
+    match &text {
+        Some(text) if checksum(text) != row.get::<_, i64>(column + 1)? => {
+            Err(StoreError::Corrupt { run_id, column: name })
+        }
+        _ => Ok(text),
+    }
 }
 
 pub(super) fn run_id(row: &Row<'_>, column: usize) -> Result<RunId> {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use super::rows::{self, RUN, json, micros, run, state, timestamp, usage};
+use super::rows::{self, LISTED, RUN, json, micros, run, state, timestamp, usage};
 use super::{Result, Store};
 use crate::domain::attempt::HistoryItem;
 use crate::domain::{Attempt, Run, RunId, State};
@@ -41,9 +41,9 @@ impl Store {
         self.read(|connection| select(connection, id))
     }
 
-    /// One page of runs, newest first.
+    /// One page of runs, newest first; without inputs and results.
     pub fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>> {
-        let mut sql = format!("{RUN} WHERE true");
+        let mut sql = format!("{LISTED} WHERE true");
         let mut values: Vec<Value> = Vec::new();
         let mut and = |condition: &str, value: Option<Value>| {
             sql.push_str(" AND ");
@@ -92,13 +92,13 @@ impl Store {
         })
     }
 
-    /// Children of one generation of a flow from place `from` on, in order.
+    /// Children of one generation of a flow from place `from` on, in order; without inputs and results.
     pub fn children(&self, parent: RunId, generation: u32, from: u32, limit: usize) -> Result<Vec<Run>> {
         let family = RunId::children(parent, generation);
         let first = RunId::child(parent, generation, from);
         self.read(|connection| {
             let mut statement = connection
-                .prepare_cached(&format!("{RUN} WHERE r.id BETWEEN ? AND ? AND r.parent_id = ? ORDER BY r.id LIMIT ?"))?;
+                .prepare_cached(&format!("{LISTED} WHERE r.id BETWEEN ? AND ? AND r.parent_id = ? ORDER BY r.id LIMIT ?"))?;
             let mut rows = statement.query(params![
                 first.as_bytes(),
                 family.end().as_bytes(),
@@ -209,7 +209,7 @@ fn select(connection: &Connection, id: RunId) -> Result<Option<Run>> {
 /// The children of a run's newest generation that are not final.
 pub(super) fn unfinished_children(connection: &Connection, parent: &Run) -> Result<Vec<Run>> {
     let family = RunId::children(parent.id, parent.generation);
-    let sql = format!("{RUN} WHERE r.id BETWEEN ? AND ? AND r.parent_id = ? AND r.finished_at IS NULL");
+    let sql = format!("{LISTED} WHERE r.id BETWEEN ? AND ? AND r.parent_id = ? AND r.finished_at IS NULL");
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows =
         statement.query(params![family.start().as_bytes(), family.end().as_bytes(), parent.id.as_bytes()])?;
