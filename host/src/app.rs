@@ -20,8 +20,8 @@ use crate::store::{Cancelled, Store};
 use crate::wasm::Wasm;
 use registry::Registry;
 
-pub use registry::{Plan, Version};
 pub use register::MAX_MODULE_BYTES;
+pub use registry::{Plan, Version};
 pub use submit::{MAX_INPUT_BYTES, NewRun, check_run_name};
 
 /// What the operator decides.

@@ -99,7 +99,10 @@ impl Server {
         if !config.listen.ip().is_loopback() {
             return Err(Error::new(
                 ErrorKind::Forbidden,
-                format!("will not listen on `{}`: beyond loopback there must be keys, and there are none yet", config.listen),
+                format!(
+                    "will not listen on `{}`: beyond loopback there must be keys, and there are none yet",
+                    config.listen
+                ),
             ));
         }
         let mut data_dir = DataDir::take(&config.data_dir)?;
@@ -147,8 +150,22 @@ impl Server {
         let close = closing.clone();
         let serve = axum::serve(listener, router).with_graceful_shutdown(async move { close.cancelled().await });
         let serving = tokio::spawn(async move { serve.await });
-        data_dir.announce(&Holder { pid: std::process::id(), url: format!("http://{address}"), serves: config.serves })?;
-        Ok(Server { app, worker, guests: Some(guests), address, closing, serving, finished, recovered, _data_dir: data_dir })
+        data_dir.announce(&Holder {
+            pid: std::process::id(),
+            url: format!("http://{address}"),
+            serves: config.serves,
+        })?;
+        Ok(Server {
+            app,
+            worker,
+            guests: Some(guests),
+            address,
+            closing,
+            serving,
+            finished,
+            recovered,
+            _data_dir: data_dir,
+        })
     }
 
     /// Where it answers.

@@ -39,11 +39,26 @@ pub enum Write {
     /// The state, result and times of a run on record; nothing where its state is final already.
     Update(Run),
     /// An attempt after which there is another.
-    Attempt { run_id: RunId, attempt: Attempt, worker: Option<i64> },
+    Attempt {
+        run_id: RunId,
+        attempt: Attempt,
+        worker: Option<i64>,
+    },
     /// A change of state that no attempt tells.
-    History { run_id: RunId, at: Timestamp, state: State, reason: String },
+    History {
+        run_id: RunId,
+        at: Timestamp,
+        state: State,
+        reason: String,
+    },
     /// Event number `no` of a flow: the child at the place `seq` finished.
-    ChildFinished { flow: RunId, generation: u32, no: u64, seq: u32, at: Timestamp },
+    ChildFinished {
+        flow: RunId,
+        generation: u32,
+        no: u64,
+        seq: u32,
+        at: Timestamp,
+    },
     Log(LogLine),
 }
 

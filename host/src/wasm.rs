@@ -222,6 +222,14 @@ impl Wasm {
         self.shared.pool.is_some()
     }
 
+    /// Forgets the code of a component that was refused, unless it is registered already.
+    fn forget_refused(&self, digest: &Digest) {
+        if !self.module_path(digest).exists() {
+            self.lock().components.remove(&(digest.clone(), Metering::Fuel));
+            self.shared.cache.remove(&self.shared.on_demand.name, digest);
+        }
+    }
+
     fn module_path(&self, digest: &Digest) -> PathBuf {
         self.modules_dir.join(format!("{digest}.wasm"))
     }

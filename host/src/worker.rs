@@ -6,9 +6,11 @@ mod live;
 mod slots;
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
@@ -181,7 +183,10 @@ impl Worker {
         let (id, attempt) = (run.id, run.attempt);
         let worker = self.clone();
         self.guests.spawn(async move {
-            executor::carry_out(&worker, run, permit, token).await;
+            // A mistake of ours must not leave a run behind that nobody will ever end.
+            if AssertUnwindSafe(executor::carry_out(&worker, run, permit, token)).catch_unwind().await.is_err() {
+                executor::crash(&worker, id).await;
+            }
             worker.release(id, attempt);
         });
     }

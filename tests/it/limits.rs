@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::app::{Running, TestApp, text};
-use crate::wat::{TextGuest, text_guest};
+use crate::wat::{TextGuest, text_guest, whole_text_guest};
 
 const MIB: u64 = 1 << 20;
 
@@ -321,4 +321,21 @@ async fn the_same_work_costs_the_same_fuel() {
         costs.push(app.run("leftovers", "run", json!({})).await["usage"]["fuel"].as_u64().unwrap());
     }
     assert!(costs[0] > 1_000_000 && costs.iter().all(|cost| *cost == costs[0]), "{costs:?}");
+}
+
+#[tokio::test]
+async fn a_guest_that_only_keeps_the_host_busy_is_timed_out_and_gives_its_neighbours_their_turn() {
+    let app = TestApp::new().start().await;
+    app.register("noop").await;
+    let (status, body) = app.try_register("random", whole_text_guest("random")).await;
+    assert!(status.is_success(), "{body}");
+    let bomb = || app.submit_with(json!({"module": "random", "limits": {"timeout_ms": 300}}));
+    // More of them than there are threads for guests.
+    let bombs = [bomb().await, bomb().await, bomb().await, bomb().await];
+    let honest = app.run("noop", "sequential", json!({"n": 20})).await;
+    assert_eq!(honest["state"], "completed", "{honest}");
+    for id in bombs {
+        let run = app.until_final(&id).await;
+        assert_eq!(run["failure"]["kind"], "timed_out", "{run}");
+    }
 }

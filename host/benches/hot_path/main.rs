@@ -73,7 +73,10 @@ async fn run() {
     println!("submitted ratio to bare: {:.2}", c / a);
     println!("submitted ratio of 10000 to 1000: {:.2}", c / c_small);
     println!("http p50 ms: {p50:.3}\nhttp p99 ms: {p99:.3}");
-    println!("start ms: {:.1}\nidle MB: {:.1}\nbinary MB: {:.1}\n", start.healthy_ms, start.resident_mb, start.binary_mb);
+    println!(
+        "start ms: {:.1}\nidle MB: {:.1}\nbinary MB: {:.1}\n",
+        start.healthy_ms, start.resident_mb, start.binary_mb
+    );
     table.print();
 }
 

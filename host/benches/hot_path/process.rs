@@ -50,7 +50,11 @@ async fn start(data: &Path) -> (Child, f64) {
         // A lock of an earlier process is emptied when it ends, so what stands there is this one's.
         if let Ok(Some(holder)) = tarefa::datadir::find_server(data)
             && holder.pid == child.id()
-            && http.get(format!("{}/api/health", holder.url)).send().await.is_ok_and(|answer| answer.status().is_success())
+            && http
+                .get(format!("{}/api/health", holder.url))
+                .send()
+                .await
+                .is_ok_and(|answer| answer.status().is_success())
         {
             return (child, started.elapsed().as_secs_f64() * 1e3);
         }

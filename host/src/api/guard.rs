@@ -59,9 +59,7 @@ mod tests {
     fn verdict(headers: &[(&'static str, &'static str)]) -> Result<(), String> {
         let headers = headers
             .iter()
-            .map(|(name, value)| {
-                (header::HeaderName::from_static(name), header::HeaderValue::from_static(value))
-            })
+            .map(|(name, value)| (header::HeaderName::from_static(name), header::HeaderValue::from_static(value)))
             .collect();
         check(&["tarefa.example".to_owned()], &Uri::from_static("/api/runs"), &headers)
     }

@@ -217,14 +217,10 @@ fn parse_states(text: &str) -> Result<Vec<RunState>> {
 
 fn parse_level(name: &str) -> Result<u8> {
     let levels = [Level::Trace, Level::Debug, Level::Info, Level::Warn, Level::Error];
-    levels
-        .into_iter()
-        .find(|level| crate::wasm::level_name(*level) == name)
-        .map(|level| level as u8)
-        .ok_or_else(|| {
-            let message = format!("unknown level `{}`; levels are trace, debug, info, warn, error", name.escape_debug());
-            Error::invalid(message)
-        })
+    levels.into_iter().find(|level| crate::wasm::level_name(*level) == name).map(|level| level as u8).ok_or_else(|| {
+        let message = format!("unknown level `{}`; levels are trace, debug, info, warn, error", name.escape_debug());
+        Error::invalid(message)
+    })
 }
 
 fn parse_cursor(text: &str) -> Result<RunId> {

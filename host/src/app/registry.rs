@@ -150,7 +150,11 @@ impl App {
     }
 
     /// The entry that a flow of `version` means by `name`: one of its own module, or `module/entry`.
-    pub fn find_entry(&self, version: &Arc<Version>, name: &str) -> std::result::Result<(Arc<Version>, usize), Failure> {
+    pub fn find_entry(
+        &self,
+        version: &Arc<Version>,
+        name: &str,
+    ) -> std::result::Result<(Arc<Version>, usize), Failure> {
         let missing = |why: String| Failure::new(FailureKind::MissingEntry, why);
         match name.split_once('/') {
             None => Ok((version.clone(), version.find(name).map_err(missing)?)),

@@ -54,6 +54,8 @@ pub enum FailureKind {
     WorkerLost,
     /// A stored record does not match its checksum.
     CorruptRecord,
+    /// A mistake in Tarefa itself.
+    Internal,
 }
 
 impl FailureKind {
@@ -64,13 +66,13 @@ impl FailureKind {
             TaskError | Trapped | TimedOut | Unavailable => true,
             UpstreamFailed | StackOverflow | OutOfFuel | OutOfMemory | OutputTooLarge | LogTooLarge
             | TooManyChildren | MissingEntry | InvalidInput | InvalidOutput | Denied | Cancelled | WorkerLost
-            | CorruptRecord => false,
+            | CorruptRecord | Internal => false,
         }
     }
 
     /// Whether it is our fault, so that the run is `crashed`, not `failed`.
     pub fn is_ours(self) -> bool {
-        matches!(self, FailureKind::WorkerLost | FailureKind::CorruptRecord)
+        matches!(self, FailureKind::WorkerLost | FailureKind::CorruptRecord | FailureKind::Internal)
     }
 
     /// The name in snake case, as in JSON.

@@ -132,9 +132,6 @@ mod tests {
 
     #[test]
     fn a_digest_is_the_sha_256_in_hexadecimal() {
-        assert_eq!(
-            Digest::of(b"abc").as_str(),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(Digest::of(b"abc").as_str(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

@@ -120,7 +120,13 @@ mod tests {
             "unknown parameter `idd`; did you mean `id`? (known: `id`, `who`)"
         );
         assert_eq!(complete(json!({})).unwrap_err(), "invalid parameters: \"id\" is a required property");
-        assert_eq!(complete(json!({"id": "x"})).unwrap_err(), "invalid parameter `id`: \"x\" is not of type \"integer\"");
-        assert_eq!(complete(json!({"id": -1})).unwrap_err(), "invalid parameter `id`: -1 is less than the minimum of 0");
+        assert_eq!(
+            complete(json!({"id": "x"})).unwrap_err(),
+            "invalid parameter `id`: \"x\" is not of type \"integer\""
+        );
+        assert_eq!(
+            complete(json!({"id": -1})).unwrap_err(),
+            "invalid parameter `id`: -1 is less than the minimum of 0"
+        );
     }
 }

@@ -184,9 +184,6 @@ mod tests {
 
     #[test]
     fn durations_read_well() {
-        assert_eq!(
-            [250, 2000, 1500, 120_000, 90_000].map(human_ms),
-            ["250 ms", "2 s", "1.5 s", "2 min", "1 min 30 s"]
-        );
+        assert_eq!([250, 2000, 1500, 120_000, 90_000].map(human_ms), ["250 ms", "2 s", "1.5 s", "2 min", "1 min 30 s"]);
     }
 }

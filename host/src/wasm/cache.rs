@@ -58,6 +58,12 @@ impl Cache {
         write_private(&self.path(engine, digest), &[code, &tag])
     }
 
+    /// Drops compiled code that is of no use.
+    pub fn remove(&self, engine: &str, digest: &Digest) {
+        // What is not there, or cannot be removed, is at worst some space.
+        let _ = fs::remove_file(self.path(engine, digest));
+    }
+
     fn path(&self, engine: &str, digest: &Digest) -> PathBuf {
         self.dir.join(format!("{digest}-{engine}.cwasm"))
     }
@@ -84,7 +90,9 @@ fn write_private(path: &Path, parts: &[&[u8]]) -> anyhow::Result<()> {
         file.sync_all()?;
         fs::rename(&temporary, path)
     };
-    write().inspect_err(|_| drop(fs::remove_file(&temporary))).with_context(|| format!("cannot write `{}`", path.display()))
+    write()
+        .inspect_err(|_| drop(fs::remove_file(&temporary)))
+        .with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 #[cfg(test)]

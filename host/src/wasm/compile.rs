@@ -54,7 +54,10 @@ pub async fn compile(compiler: &Path, metering: Metering, wasm: &[u8]) -> Result
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let message = match said.trim() {
-        "" => format!("compiling went over its limits of {} GiB and {CPU_SECONDS} s of processor time", MEMORY_BYTES >> 30),
+        "" => format!(
+            "compiling went over its limits of {} GiB and {CPU_SECONDS} s of processor time",
+            MEMORY_BYTES >> 30
+        ),
         said => said.chars().take(2000).collect(),
     };
     Err(Error::invalid(message))

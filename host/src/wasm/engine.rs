@@ -29,7 +29,9 @@ const MEMORIES_EACH: u32 = 2;
 #[derive(Clone, Copy, Debug)]
 pub enum Allocation {
     /// In places that are mapped once and reset after each use.
-    Pool { instances: u32 },
+    Pool {
+        instances: u32,
+    },
     OnDemand,
 }
 

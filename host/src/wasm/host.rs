@@ -23,6 +23,9 @@ pub use log::Level;
 /// Handles that one guest may hold at once.
 const MAX_HANDLES: usize = 100_000;
 
+/// Random bytes that a guest may ask for in one call: a few milliseconds of work.
+const MAX_RANDOM_BYTES: u64 = 16 << 20;
+
 wasmtime::component::bindgen!({
     path: "../wit",
     world: "guest",
@@ -99,7 +102,7 @@ impl HostState {
         wasi.stdout(output::Stream::stdout(&output)).stderr(output::Stream::stderr(&output));
         wasi.wall_clock(clocks::Wall(job.clock.clone()));
         wasi.monotonic_clock(clocks::Monotonic::starting_now(job.clock.clone()));
-        wasi.allow_tcp(false).allow_udp(false);
+        wasi.allow_tcp(false).allow_udp(false).max_random_size(MAX_RANDOM_BYTES);
         // Files are for tasks: a flow's execution must not depend on what it could read there.
         let dirs = if job.run.kind == Kind::Task { job.settings.dirs.as_slice() } else { &[] };
         for dir in dirs {

@@ -12,9 +12,7 @@ use crate::clock::Clock;
 use crate::domain::limits::LimitCaps;
 use crate::domain::module::check_name;
 use crate::domain::parameters::Schema;
-use crate::domain::{
-    Description, Digest, Failure, FailureKind, Kind, Limits, Metering, Retries, Run, RunId, Settings,
-};
+use crate::domain::{Description, Digest, Failure, FailureKind, Kind, Limits, Metering, Retries, Run, RunId, Settings};
 use crate::error::{Error, Result};
 
 /// What `describe` may use: it only states facts.
@@ -38,18 +36,25 @@ impl Wasm {
     pub async fn inspect(&self, wasm: Vec<u8>, caps: &LimitCaps) -> Result<(Digest, Description)> {
         check_preamble(&wasm)?;
         let digest = Digest::of(&wasm);
-        let component = self.load_with(&digest, Metering::Fuel, || Ok(wasm.clone())).await?;
+        let described = self.describe(&digest, &wasm, caps).await;
+        match &described {
+            Ok(_) => self.keep(&digest, &wasm)?,
+            Err(_) => self.forget_refused(&digest),
+        }
+        Ok((digest, described?))
+    }
+
+    async fn describe(&self, digest: &Digest, wasm: &[u8], caps: &LimitCaps) -> Result<Description> {
+        let component = self.load_with(digest, Metering::Fuel, || Ok(wasm.to_owned())).await?;
         let timeout = async {
             tokio::time::sleep(DESCRIBE_TIMEOUT).await;
             Failure::new(FailureKind::TimedOut, format!("no answer after {} s", DESCRIBE_TIMEOUT.as_secs()))
         };
         let json = component
-            .describe(Arc::new(describe_job(&digest)), Box::pin(timeout))
+            .describe(Arc::new(describe_job(digest)), Box::pin(timeout))
             .await
             .map_err(|failure| Error::invalid(format!("`describe` failed: {}", failure.message)))?;
-        let description = parse_description(&json, caps).map_err(|why| Error::invalid(format!("`describe` {why}")))?;
-        self.keep(&digest, &wasm)?;
-        Ok((digest, description))
+        parse_description(&json, caps).map_err(|why| Error::invalid(format!("`describe` {why}")))
     }
 }
 

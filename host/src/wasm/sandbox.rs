@@ -1,14 +1,14 @@
 //! One attempt in one fresh sandbox.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
-use wasmtime::Store;
+use wasmtime::{CallHook, CallHookHandler, Store, StoreContextMut};
 
-use super::failure::classify;
 use super::Component;
+use super::failure::classify;
 use super::host::{FlowHost, GuestPre, HostState, LogSink};
 use crate::clock::Clock;
 use crate::domain::limits::DEFAULT_MEMORY_BYTES;
@@ -18,6 +18,8 @@ use crate::domain::{Failure, FailureKind, Limits, Metering, Outcome, Run, Settin
 /// A guest gives the thread back after this much fuel, well under a millisecond, so that time-outs, cancellations and
 /// its neighbours get their turn.
 const FUEL_YIELD_INTERVAL: u64 = 1_000_000;
+/// A guest that calls the host gives the thread back this often, in microseconds.
+const TURN_US: u64 = 2_000;
 /// Bytes that one call between guest and host may copy.
 const HOSTCALL_BYTES: usize = 72 << 20;
 
@@ -70,7 +72,9 @@ impl Component {
     async fn open(&self, job: &Arc<Job>) -> Result<Open, Failure> {
         let pooled = match &self.pooled {
             // The pool's places have the memory of the default limit, no more.
-            Some(pooled) if job.settings.limits.memory_bytes <= DEFAULT_MEMORY_BYTES => Some(self.open_in(pooled, job).await),
+            Some(pooled) if job.settings.limits.memory_bytes <= DEFAULT_MEMORY_BYTES => {
+                Some(self.open_in(pooled, job).await)
+            }
             _ => None,
         };
         let opened = match pooled {
@@ -89,6 +93,7 @@ impl Component {
         let state = HostState::new(job.clone()).map_err(super::failure::Stop)?;
         let mut store = Store::new(pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
+        store.call_hook_async(Turns::starting_now());
         store.set_hostcall_fuel(HOSTCALL_BYTES);
         match self.metering {
             Metering::Fuel => {
@@ -102,6 +107,35 @@ impl Component {
         }
         let guest = pre.instantiate_async(&mut store).await?;
         Ok(Open { store, guest, metering: self.metering, interrupted: None })
+    }
+}
+
+/// Gives the thread back after host calls that took long together: they cost no fuel, so that a guest that does
+/// nothing else would keep it.
+struct Turns {
+    start: Instant,
+    /// Microseconds from `start` to the last turn's end.
+    last_us: AtomicU64,
+}
+
+impl Turns {
+    fn starting_now() -> Turns {
+        Turns { start: Instant::now(), last_us: AtomicU64::new(0) }
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl CallHookHandler<HostState> for Turns {
+    async fn handle_call_event(&self, _: StoreContextMut<'_, HostState>, event: CallHook) -> wasmtime::Result<()> {
+        if !matches!(event, CallHook::ReturningFromHost) {
+            return Ok(());
+        }
+        let now_us = self.start.elapsed().as_micros() as u64;
+        if now_us - self.last_us.load(Ordering::Relaxed) > TURN_US {
+            tokio::task::yield_now().await;
+            self.last_us.store(self.start.elapsed().as_micros() as u64, Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
 

@@ -7,14 +7,14 @@ use futures_util::future::BoxFuture;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
+use super::Worker;
 use super::flow::FlowRun;
 use super::live::{Live, RunLog, ended_attempt, finish};
 use super::slots::Slot;
-use super::Worker;
 use crate::app::Plan;
 use crate::domain::retry::human_ms;
 use crate::domain::{
-    Failure, FailureKind, Kind, Outcome, Run, SettingsPatch, State, Timestamp, Transition, after_attempt,
+    Failure, FailureKind, Kind, Outcome, Run, RunId, SettingsPatch, State, Timestamp, Transition, after_attempt,
 };
 use crate::store::Write;
 use crate::wasm::{Component, FlowHost, Job, Level, LogSink};
@@ -38,8 +38,7 @@ pub(super) async fn carry_out(worker: &Arc<Worker>, run: Run, permit: Slot, toke
     let live = Arc::new(Live::new(run, true));
     let (outcome, transition) = match &planned {
         Ok(plan) => {
-            let execution =
-                Execution { worker, live: &live, plan, token: &token, depth: 0, inherited: &inherited };
+            let execution = Execution { worker, live: &live, plan, token: &token, depth: 0, inherited: &inherited };
             let (outcome, log) = execution.attempt().await;
             let transition = execution.after(&outcome, &log);
             (outcome, transition)
@@ -90,6 +89,14 @@ async fn settle(worker: &Arc<Worker>, live: &Live, outcome: &Outcome, transition
         worker.app.events.run_finished(run.id);
     } else {
         worker.app.events.run_is_due(run.kind);
+    }
+}
+
+/// Ends a run whose carrying out panicked.
+pub(super) async fn crash(worker: &Arc<Worker>, id: RunId) {
+    if let Ok(Some(run)) = worker.store().run(id) {
+        let outcome = Outcome::failed(our_mistake());
+        settle(worker, &Live::new(run, true), &outcome, Transition::Final(State::Crashed)).await;
     }
 }
 
@@ -259,4 +266,8 @@ impl Execution<'_> {
 
 pub(super) fn cancelled() -> Failure {
     Failure::new(FailureKind::Cancelled, "cancelled")
+}
+
+pub(super) fn our_mistake() -> Failure {
+    Failure::new(FailureKind::Internal, "a mistake in Tarefa itself: the server's log has the panic; please report it")
 }

@@ -3,13 +3,15 @@
 mod children;
 mod requests;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::executor::{Execution, cancelled};
+use super::executor::{Execution, cancelled, our_mistake};
 use super::live::{Live, finish};
 use super::{Worker, lock};
 use crate::app::Version;
@@ -109,7 +111,12 @@ impl FlowRun {
     fn spawn(&self, children: &mut Children, seq: u32, work: Work) {
         let Some(flow) = self.this.upgrade() else { return };
         children.set_running(seq, &work);
-        self.worker.guests.spawn(async move { flow.carry_out(seq, work).await });
+        self.worker.guests.spawn(async move {
+            let live = work.live.clone();
+            if AssertUnwindSafe(flow.carry_out(seq, work)).catch_unwind().await.is_err() {
+                flow.finished(seq, &live, State::Crashed, &Outcome::failed(our_mistake()));
+            }
+        });
     }
 
     /// Carries out a child to its end and puts it into the order of those that finished.
@@ -144,8 +151,7 @@ impl FlowRun {
         let now = self.worker.app.clock.now();
         let mut children = self.children();
         let no = children.next_no();
-        let event =
-            Write::ChildFinished { flow: self.run.id, generation: self.run.generation, no, seq, at: now };
+        let event = Write::ChildFinished { flow: self.run.id, generation: self.run.generation, no, seq, at: now };
         let Some(ticket) = live.record(self.worker.store(), |run| finish(run, state, outcome, now), [event]) else {
             return;
         };

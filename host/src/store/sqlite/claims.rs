@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::rows::{RUN, micros, run, run_id, to_timestamp};
 use super::recovery::crash;
+use super::rows::{RUN, micros, run, run_id, to_timestamp};
 use super::{Result, Store};
 use crate::domain::{Run, RunId};
 use crate::store::{Claim, StoreError};
@@ -18,12 +18,8 @@ impl Store {
         self.transact(|transaction| {
             let mut statement = transaction
                 .prepare_cached(&format!("SELECT id {DUE} AND scheduled_at <= ? ORDER BY scheduled_at, id LIMIT ?"))?;
-            let mut rows = statement.query(params![
-                claim.kind.as_str(),
-                micros(claim.since),
-                micros(now),
-                claim.limit as i64
-            ])?;
+            let mut rows =
+                statement.query(params![claim.kind.as_str(), micros(claim.since), micros(now), claim.limit as i64])?;
             let mut ids = Vec::new();
             while let Some(row) = rows.next()? {
                 ids.push(run_id(row, 0)?);
@@ -41,9 +37,8 @@ impl Store {
         self.read(|connection| {
             let sql = format!("SELECT scheduled_at {DUE} ORDER BY scheduled_at LIMIT 1");
             let mut statement = connection.prepare_cached(&sql)?;
-            let at: Option<i64> = statement
-                .query_row(params![claim.kind.as_str(), micros(claim.since)], |row| row.get(0))
-                .optional()?;
+            let at: Option<i64> =
+                statement.query_row(params![claim.kind.as_str(), micros(claim.since)], |row| row.get(0)).optional()?;
             at.map(to_timestamp).transpose()
         })
     }

@@ -48,8 +48,7 @@ impl Store {
         self.read(|connection| {
             let sql = format!("{LINE} WHERE run_id = ? AND no > ? AND level >= ? ORDER BY no LIMIT ?");
             let mut statement = connection.prepare_cached(&sql)?;
-            let mut rows =
-                statement.query(params![run.as_bytes(), filter.after, filter.level, filter.limit as i64])?;
+            let mut rows = statement.query(params![run.as_bytes(), filter.after, filter.level, filter.limit as i64])?;
             let mut lines = Vec::new();
             while let Some(row) = rows.next()? {
                 lines.push(line(row)?);

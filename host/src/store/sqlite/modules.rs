@@ -87,8 +87,7 @@ impl Store {
     /// How many modules there are.
     pub fn count_modules(&self) -> Result<u64> {
         self.read(|connection| {
-            let count: i64 =
-                connection.query_row("SELECT count(DISTINCT name) FROM versions", [], |row| row.get(0))?;
+            let count: i64 = connection.query_row("SELECT count(DISTINCT name) FROM versions", [], |row| row.get(0))?;
             Ok(count as u64)
         })
     }

@@ -106,11 +106,7 @@ impl Store {
         result.expect("the work was done before the commit")
     }
 
-    fn commit_with(
-        &self,
-        connection: &Connection,
-        work: impl FnOnce(&Connection) -> Result<()>,
-    ) -> Result<()> {
+    fn commit_with(&self, connection: &Connection, work: impl FnOnce(&Connection) -> Result<()>) -> Result<()> {
         let queue = &self.inner.queue;
         let (batch, upto) = {
             let mut waiting = lock(&queue.waiting);
@@ -173,11 +169,7 @@ impl Store {
     }
 }
 
-fn apply(
-    connection: &Connection,
-    batch: &[Write],
-    work: impl FnOnce(&Connection) -> Result<()>,
-) -> Result<()> {
+fn apply(connection: &Connection, batch: &[Write], work: impl FnOnce(&Connection) -> Result<()>) -> Result<()> {
     // Statements are prepared once; rusqlite's own transactions prepare theirs each time.
     let execute = |sql: &str| connection.prepare_cached(sql)?.execute([]).map(drop).map_err(StoreError::from);
     execute("BEGIN IMMEDIATE")?;

@@ -15,8 +15,7 @@ impl Store {
     /// Enters a worker in the books.
     pub fn insert_worker(&self, name: &str, now: Timestamp) -> Result<i64> {
         self.transact(|transaction| {
-            transaction
-                .execute("INSERT INTO workers (name, started_at) VALUES (?, ?)", params![name, micros(now)])?;
+            transaction.execute("INSERT INTO workers (name, started_at) VALUES (?, ?)", params![name, micros(now)])?;
             Ok(transaction.last_insert_rowid())
         })
     }
@@ -159,9 +158,7 @@ mod tests {
             let sql = "INSERT INTO runs (id, root_id, kind, version_id, entry, input, input_sum, state, generation,
                     attempt, rescues, created_at, scheduled_at, started_at, fuel, memory_peak_bytes, duration_us,
                     worker_id) VALUES (?1, ?1, 'task', 1, 'e', '{}', ?2, 'running', 0, 1, 0, 0, 0, 0, 0, 0, 0, 1)";
-            store
-                .transact(|connection| Ok(connection.execute(sql, params![[n; 16], input_sum])?))
-                .expect("inserts");
+            store.transact(|connection| Ok(connection.execute(sql, params![[n; 16], input_sum])?)).expect("inserts");
         };
         let sum = super::super::rows::checksum("{}");
         insert(1, sum);

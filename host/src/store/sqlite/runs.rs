@@ -97,14 +97,11 @@ impl Store {
         let family = RunId::children(parent, generation);
         let first = RunId::child(parent, generation, from);
         self.read(|connection| {
-            let mut statement = connection
-                .prepare_cached(&format!("{LISTED} WHERE r.id BETWEEN ? AND ? AND r.parent_id = ? ORDER BY r.id LIMIT ?"))?;
-            let mut rows = statement.query(params![
-                first.as_bytes(),
-                family.end().as_bytes(),
-                parent.as_bytes(),
-                limit as i64
-            ])?;
+            let mut statement = connection.prepare_cached(&format!(
+                "{LISTED} WHERE r.id BETWEEN ? AND ? AND r.parent_id = ? ORDER BY r.id LIMIT ?"
+            ))?;
+            let mut rows =
+                statement.query(params![first.as_bytes(), family.end().as_bytes(), parent.as_bytes(), limit as i64])?;
             let mut runs = Vec::new();
             while let Some(row) = rows.next()? {
                 runs.push(run(row)?);
@@ -117,8 +114,9 @@ impl Store {
     pub fn count_children(&self, parent: RunId, generation: u32) -> Result<BTreeMap<String, u64>> {
         let family = RunId::children(parent, generation);
         self.read(|connection| {
-            let mut statement = connection
-                .prepare_cached("SELECT state, count(*) FROM runs WHERE id BETWEEN ? AND ? AND parent_id = ? GROUP BY state")?;
+            let mut statement = connection.prepare_cached(
+                "SELECT state, count(*) FROM runs WHERE id BETWEEN ? AND ? AND parent_id = ? GROUP BY state",
+            )?;
             let params = params![family.start().as_bytes(), family.end().as_bytes(), parent.as_bytes()];
             let counts = statement.query_map(params, |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
             Ok(counts.collect::<rusqlite::Result<_>>()?)

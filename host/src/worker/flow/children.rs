@@ -36,12 +36,23 @@ pub(super) struct Children {
 
 enum Child {
     /// Held back, or waiting for `upstream` others to finish.
-    Waiting { work: Work, upstream: usize },
+    Waiting {
+        work: Work,
+        upstream: usize,
+    },
     /// In a task of its own.
-    Running { token: CancellationToken },
+    Running {
+        token: CancellationToken,
+    },
     /// In the flow's own task: gone when the flow's call is.
-    Inline { live: Arc<Live>, token: CancellationToken },
-    Finished { kept: Kept, ticket: Ticket },
+    Inline {
+        live: Arc<Live>,
+        token: CancellationToken,
+    },
+    Finished {
+        kept: Kept,
+        ticket: Ticket,
+    },
 }
 
 /// A child that is to be carried out.

@@ -89,7 +89,8 @@ impl FlowRun {
     }
 
     fn options(&self, options: &str) -> Result<(Option<String>, SettingsPatch), Failure> {
-        let invalid = |why: String| Failure::new(FailureKind::InvalidInput, format!("invalid options of a submit: {why}"));
+        let invalid =
+            |why: String| Failure::new(FailureKind::InvalidInput, format!("invalid options of a submit: {why}"));
         let options: Options = serde_json::from_str(options).map_err(|error| invalid(error.to_string()))?;
         let Options { name, retries, limits, tags } = options;
         let name = name.map(check_run_name).transpose().map_err(invalid)?;
@@ -149,7 +150,8 @@ impl FlowRun {
             let (kept, ticket) = self.children().result(seq).expect("a child starts after all that it waits for");
             if let Kept::Here(Err(failure)) = &kept {
                 let id = self.family.child(seq);
-                let message = format!("upstream failed: run `{id}` ended with {}: {}", failure.kind.name(), failure.message);
+                let message =
+                    format!("upstream failed: run `{id}` ended with {}: {}", failure.kind.name(), failure.message);
                 return Err(Failure::new(FailureKind::UpstreamFailed, message));
             }
             self.worker.store().on_record(ticket).await;
