@@ -1,4 +1,4 @@
-//! Who may know whom: the table of DESIGN 2, held by reading the code. And what else a reader must be able to rely on.
+//! Who may know whom: the table of ARCHITECTURE.md, held by reading the code. And what else a reader must be able to rely on.
 
 use std::fs;
 use std::path::{Path, PathBuf};

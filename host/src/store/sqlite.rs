@@ -39,6 +39,8 @@ const CACHE_KIB: i64 = 4096;
 /// again: pages that the kernel holds already are written faster than new ones.
 const CHECKPOINT_CHANGES: u64 = 4096;
 const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(50);
+/// How often a store that nobody writes to is looked after.
+const IDLE_INTERVAL: Duration = Duration::from_millis(500);
 /// What a long transaction made of the log beyond this, in bytes, is given back.
 const MAX_WAL_BYTES: i64 = 64 << 20;
 /// How long a connection waits for another one's lock.
@@ -110,17 +112,18 @@ impl Store {
         let connection = connect(&self.inner.path)?;
         let inner = Arc::downgrade(&self.inner);
         std::thread::spawn(move || {
-            let mut written_back = 0;
+            let (mut written_back, mut seen) = (0, 0);
             while let Some(inner) = inner.upgrade() {
                 let changes = inner.queue.changes();
                 drop(inner);
+                let idle = changes == std::mem::replace(&mut seen, changes);
                 if changes - written_back >= CHECKPOINT_CHANGES {
                     written_back = changes;
                     if let Err(error) = checkpoint(&connection) {
                         tracing::warn!("cannot checkpoint the database: {error}");
                     }
                 }
-                std::thread::sleep(CHECKPOINT_INTERVAL);
+                std::thread::sleep(if idle { IDLE_INTERVAL } else { CHECKPOINT_INTERVAL });
             }
         });
         Ok(())
