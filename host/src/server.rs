@@ -21,7 +21,7 @@ use crate::domain::limits::LimitCaps;
 use crate::domain::{RunId, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Events;
-use crate::store::{Recovered, Store, StoreConfig};
+use crate::store::{Store, StoreConfig};
 use crate::wasm::{Wasm, WasmConfig, own_binary};
 use crate::worker::{Worker, WorkerConfig};
 
@@ -84,7 +84,6 @@ pub struct Server {
     closing: CancellationToken,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
     finished: broadcast::Receiver<RunId>,
-    recovered: Recovered,
     /// Last, so that it is let go after all else.
     _data_dir: DataDir,
 }
@@ -111,7 +110,7 @@ impl Server {
         let clock = config.clock.unwrap_or(Clock::System);
         let store = Store::open(&StoreConfig { path: data_dir.path.join("tarefa.db"), max_pages: config.max_pages })?;
         let now = clock.now();
-        let recovered = store.recover(now)?;
+        store.recover(now)?;
         let worker_id = store.insert_worker(&format!("{}-{}", host_name(), std::process::id()), now)?;
         let wasm = Wasm::new(WasmConfig {
             data_dir: data_dir.path.clone(),
@@ -155,31 +154,12 @@ impl Server {
             url: format!("http://{address}"),
             serves: config.serves,
         })?;
-        Ok(Server {
-            app,
-            worker,
-            guests: Some(guests),
-            address,
-            closing,
-            serving,
-            finished,
-            recovered,
-            _data_dir: data_dir,
-        })
+        Ok(Server { app, worker, guests: Some(guests), address, closing, serving, finished, _data_dir: data_dir })
     }
 
     /// Where it answers.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
-    }
-
-    /// What the start found of a process that died.
-    pub fn recovered(&self) -> Recovered {
-        self.recovered
-    }
-
-    pub fn worker(&self) -> &Worker {
-        &self.worker
     }
 
     /// The next top-level run that finishes; none once the server is gone.

@@ -12,7 +12,7 @@ mod sandbox;
 use std::collections::HashMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -217,11 +217,6 @@ impl Wasm {
         Ok(Component { shared: self.shared.clone(), digest: digest.clone(), metering, pooled, on_demand })
     }
 
-    /// Whether the pool could be had.
-    pub fn has_pool(&self) -> bool {
-        self.shared.pool.is_some()
-    }
-
     /// Forgets the code of a component that was refused, unless it is registered already.
     fn forget_refused(&self, digest: &Digest) {
         if !self.module_path(digest).exists() {
@@ -284,6 +279,5 @@ impl Component {
 
 /// The binary that compiles: ours, also where ours is run by tests.
 pub fn own_binary() -> anyhow::Result<PathBuf> {
-    let path = std::env::current_exe().context("cannot find our own binary")?;
-    Ok(Path::new(&path).to_owned())
+    std::env::current_exe().context("cannot find our own binary")
 }
