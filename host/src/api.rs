@@ -2,6 +2,7 @@
 
 mod error;
 mod extract;
+mod graph;
 mod guard;
 mod modules;
 mod runs;
@@ -50,6 +51,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/runs", get(runs::list).post(runs::submit).layer(limit(2 * MAX_INPUT_BYTES)))
         .route("/api/runs/{id}", get(runs::show))
         .route("/api/runs/{id}/children", get(runs::children))
+        .route("/api/runs/{id}/graph", get(graph::show))
         .route("/api/runs/{id}/logs", get(runs::logs))
         .route("/api/runs/{id}/cancel", post(runs::cancel))
         .fallback(unknown_path)

@@ -2,6 +2,8 @@
 
 pub mod attempt;
 pub mod failure;
+pub mod fingerprint;
+pub mod graph;
 pub mod ids;
 pub mod limits;
 pub mod module;

@@ -6,6 +6,7 @@ pub mod engine;
 mod failure;
 mod host;
 mod inspect;
+mod interface;
 mod limiter;
 mod sandbox;
 
@@ -20,11 +21,12 @@ use anyhow::Context;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
-use crate::domain::{Digest, Failure, FailureKind, Metering};
+use crate::domain::{Description, Digest, Failure, FailureKind, Metering};
 use crate::error::{Error, Result};
 use cache::Cache;
 use engine::{Allocation, engine};
-use host::{GuestPre, HostState};
+use host::HostState;
+use interface::Linkage;
 
 pub use failure::Stop;
 pub use host::log::level_name;
@@ -85,9 +87,9 @@ pub struct Component {
     digest: Digest,
     metering: Metering,
     /// None where the component does not fit in the pool, or there is none.
-    pooled: Option<GuestPre<HostState>>,
+    pooled: Option<Linkage>,
     /// The same code on demand; linked when it is first asked for.
-    on_demand: OnceLock<GuestPre<HostState>>,
+    on_demand: OnceLock<Linkage>,
 }
 
 impl Linked {
@@ -99,11 +101,11 @@ impl Linked {
     }
 
     #[allow(unsafe_code)]
-    fn link(&self, code: &[u8]) -> wasmtime::Result<GuestPre<HostState>> {
+    fn link(&self, code: &[u8]) -> wasmtime::Result<Linkage> {
         // SAFETY: the bytes are what this version's compiler made for this engine: `Cache::get` checked the keyed hash
         // of them, of the engine's name and of the module's digest.
         let component = unsafe { wasmtime::component::Component::deserialize(&self.engine, code) }?;
-        GuestPre::new(self.linker.instantiate_pre(&component)?)
+        Linkage::of(self.linker.instantiate_pre(&component)?)
     }
 }
 
@@ -264,7 +266,16 @@ impl Loaded {
 }
 
 impl Component {
-    fn on_demand(&self) -> std::result::Result<GuestPre<HostState>, Failure> {
+    /// What the component's types say of it; none where it says so itself.
+    fn description(&self) -> Result<Option<Description>> {
+        let linkage = match &self.pooled {
+            Some(pooled) => pooled.clone(),
+            None => self.on_demand().map_err(|failure| Error::invalid(failure.message))?,
+        };
+        Ok(linkage.description())
+    }
+
+    fn on_demand(&self) -> std::result::Result<Linkage, Failure> {
         if let Some(pre) = self.on_demand.get() {
             return Ok(pre.clone());
         }

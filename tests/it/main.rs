@@ -4,11 +4,14 @@
 mod api;
 mod app;
 mod cancel;
+mod commands;
 mod context;
 mod contract;
 mod examples;
 mod flows;
+mod functions;
 mod grants;
+mod graph;
 mod hostile;
 mod limits;
 mod lists;

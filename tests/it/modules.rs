@@ -153,11 +153,14 @@ async fn what_is_no_component_of_ours_is_refused_with_the_reason() {
         (b"\x7fELF".to_vec(), "this is not WebAssembly: a component starts with the bytes `\\0asm`"),
         (b"(component)".to_vec(), "this is not WebAssembly: a component starts with the bytes `\\0asm`"),
         (wat("(module)"), "this is a core WebAssembly module, not a component: build it with"),
-        (wat("(component)"), "the component does not export `tarefa:guest/module@0.1.0`; the contract is"),
+        (
+            wat("(component)"),
+            "the component exports nothing that could be run: neither `tarefa:guest/module@0.1.0` nor `wasi:cli/run@0.2.0` nor a function",
+        ),
         (broken, "is out of bounds (bound = 200)"),
         (
             TextGuest::new("honest").contract("tarefa:guest/module@0.2.0").build(),
-            "the component does not export `tarefa:guest/module@0.1.0`; the contract is",
+            "the component exports what is not of this version of the contract, `tarefa:guest/module@0.1.0`",
         ),
         (
             wat("(component (import \"acme:door/lock@1.0.0\" (instance (export \"open\" (func)))))"),
@@ -179,7 +182,7 @@ async fn a_description_that_does_not_come_is_a_refusal() {
     let app = TestApp::new().start().await;
     let before = |instructions: &str| TextGuest::new("honest").before_describe(instructions).build();
     let cases = [
-        ("(loop $again (br $again))", "`describe` failed: out of fuel: the limit is 1000000000"),
+        ("(loop $again (br $again))", "`describe` failed: out of fuel: the limit is 100000000"),
         ("unreachable", "`describe` failed: trapped: wasm trap: wasm `unreachable` instruction executed"),
         (
             "(drop (memory.grow (i32.const 1024)))",

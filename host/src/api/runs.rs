@@ -199,7 +199,7 @@ pub(super) async fn cancel(State(state): State<ApiState>, Id(id): Id) -> Result<
 }
 
 /// Reads that may take long run where they hold up nobody.
-async fn blocking<T: Send + 'static>(read: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(read: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(read).await.map_err(|error| anyhow::anyhow!(error))?
 }
 

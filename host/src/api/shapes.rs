@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::domain::attempt::HistoryItem;
+use crate::domain::graph::EdgeKind;
 use crate::domain::{
     Attempt, Digest, DirGrant, Entry, Failure, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State, Usage,
     WaitingFor,
@@ -141,6 +142,46 @@ pub struct RunShape {
     pub children: std::collections::BTreeMap<String, u64>,
     pub attempts: Vec<Attempt>,
     pub history: Vec<HistoryItem>,
+}
+
+/// The children of a flow, and what lies between them.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct GraphShape {
+    /// In the order in which the flow submitted them.
+    pub nodes: Vec<GraphNode>,
+    pub edges: Vec<GraphEdge>,
+    /// Whether there are more nodes or edges than are shown.
+    pub truncated: bool,
+}
+
+/// A child run in a graph.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct GraphNode {
+    pub id: RunId,
+    pub seq: Option<u32>,
+    pub kind: Kind,
+    pub module: String,
+    pub entry: String,
+    pub name: String,
+    pub state: State,
+    pub label: Option<String>,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+}
+
+impl From<RunSummary> for GraphNode {
+    fn from(run: RunSummary) -> GraphNode {
+        let RunSummary { id, seq, kind, module, entry, name, state, label, started_at, finished_at, .. } = run;
+        GraphNode { id, seq, kind, module, entry, name, state, label, started_at, finished_at }
+    }
+}
+
+/// From a child run to one that depends on it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct GraphEdge {
+    pub from: RunId,
+    pub to: RunId,
+    pub kind: EdgeKind,
 }
 
 /// A line of a run's log.

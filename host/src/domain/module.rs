@@ -67,6 +67,22 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// An entry that says nothing of itself but its name.
+    pub fn new(name: &str, kind: Kind) -> Entry {
+        Entry {
+            name: name.to_owned(),
+            kind,
+            title: None,
+            description: None,
+            input: None,
+            output: None,
+            run_name: None,
+            retries: Retries::default(),
+            limits: LimitsPatch::default(),
+            tags: Vec::new(),
+        }
+    }
+
     /// The title, or the name where there is none.
     pub fn title(&self) -> &str {
         self.title.as_deref().unwrap_or(&self.name)

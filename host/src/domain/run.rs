@@ -108,15 +108,29 @@ pub struct Parent {
     pub seq: u32,
 }
 
-/// Places (`seq`) of the siblings that a child depends on.
+/// Places (`seq`) of the siblings that a child depends on, or may.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upstream {
-    /// Their output is an argument.
+    /// Their output is an argument: the child starts after them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub data: Vec<u32>,
-    /// They must have completed first.
+    /// They must have completed first: the child starts after them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub order: Vec<u32>,
+    /// Their result equals an argument.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub equal: Vec<u32>,
+    /// Those whose end the flow learnt of since it submitted the child before, in that order: from the first to the last
+    /// of each row of neighbours.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub waited: Vec<(u32, u32)>,
+}
+
+impl Upstream {
+    /// The places in `waited`, one by one.
+    pub fn waited(&self) -> impl Iterator<Item = u32> {
+        self.waited.iter().flat_map(|&(first, last)| first..=last)
+    }
 }
 
 /// How a run is carried out, resolved.

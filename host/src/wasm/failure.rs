@@ -25,6 +25,20 @@ impl fmt::Display for Stop {
 
 impl std::error::Error for Stop {}
 
+/// Holds the limit of an attempt's output.
+pub fn check_output_size(bytes: usize, limits: &Limits) -> Result<(), Failure> {
+    if bytes as u64 <= limits.output_bytes {
+        return Ok(());
+    }
+    let limit = limits.output_bytes;
+    Err(Failure::new(
+        FailureKind::OutputTooLarge,
+        format!(
+            "output too large: {bytes} bytes and the limit is {limit}; raise `limits.output_bytes` or write a file"
+        ),
+    ))
+}
+
 /// The failure of an attempt that the engine ended with `error`. `stderr` is the last that the guest wrote there: a
 /// panic says its message and place.
 pub fn classify(error: &wasmtime::Error, limits: &Limits, stderr: &str) -> Failure {

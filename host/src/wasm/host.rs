@@ -11,9 +11,11 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::failure::Stop;
+use super::interface::Stdio;
 use super::limiter::Limiter;
 use super::sandbox::Job;
 use crate::domain::{DirMode, Failure, FailureKind, Kind, RunId};
@@ -96,9 +98,14 @@ pub struct HostState {
 }
 
 impl HostState {
-    pub fn new(job: Arc<Job>) -> Result<HostState, Failure> {
-        let output = Arc::new(output::Shared::new(job.clone()));
+    /// `stdio` is what a command is started with; its standard output is kept, not logged.
+    pub fn new(job: Arc<Job>, stdio: Option<Stdio>) -> Result<HostState, Failure> {
+        let output = Arc::new(output::Shared::new(job.clone(), stdio.is_some()));
         let mut wasi = WasiCtxBuilder::new();
+        if let Some(Stdio { args, env, stdin }) = stdio {
+            let env: Vec<_> = env.into_iter().collect();
+            wasi.args(&args).envs(&env).stdin(MemoryInputPipe::new(stdin));
+        }
         wasi.stdout(output::Stream::stdout(&output)).stderr(output::Stream::stderr(&output));
         wasi.wall_clock(clocks::Wall(job.clock.clone()));
         wasi.monotonic_clock(clocks::Monotonic::starting_now(job.clock.clone()));
@@ -132,6 +139,11 @@ impl HostState {
     /// Logs what stdout and stderr hold of unfinished lines.
     pub fn flush_output(&self) {
         self.output.flush();
+    }
+
+    /// What a command wrote to its standard output.
+    pub fn take_stdout(&mut self) -> Vec<u8> {
+        self.output.take_stdout()
     }
 
     /// The last that the guest wrote to stderr.

@@ -16,7 +16,7 @@ use crate::domain::{Description, Digest, Failure, FailureKind, Kind, Limits, Met
 use crate::error::{Error, Result};
 
 /// What `describe` may use: it only states facts.
-const DESCRIBE_FUEL: u64 = 1_000_000_000;
+const DESCRIBE_FUEL: u64 = 100_000_000;
 const DESCRIBE_MEMORY_BYTES: u64 = 64 << 20;
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 const DESCRIBE_BYTES: u64 = 4 << 20;
@@ -46,6 +46,11 @@ impl Wasm {
 
     async fn describe(&self, digest: &Digest, wasm: &[u8], caps: &LimitCaps) -> Result<Description> {
         let component = self.load_with(digest, Metering::Fuel, || Ok(wasm.to_owned())).await?;
+        if let Some(description) = component.description()? {
+            return check_description(&description, caps)
+                .map(|()| description)
+                .map_err(|why| Error::invalid(format!("the component {why}")));
+        }
         let timeout = async {
             tokio::time::sleep(DESCRIBE_TIMEOUT).await;
             Failure::new(FailureKind::TimedOut, format!("no answer after {} s", DESCRIBE_TIMEOUT.as_secs()))
@@ -76,19 +81,22 @@ fn check_preamble(wasm: &[u8]) -> Result<()> {
 pub(super) fn refusal(error: &wasmtime::Error) -> String {
     let chain = format!("{error:#}");
     let contract = "the contract is `tarefa:guest@0.1.0` with what WASI 0.2 offers";
-    if chain.contains("tarefa:guest/module") || chain.contains("no exported instance") {
-        format!("the component does not export `tarefa:guest/module@0.1.0`; {contract}")
-    } else if chain.contains("component imports") || chain.contains("was not found in the linker") {
+    if chain.contains("component imports") || chain.contains("was not found in the linker") {
         let import = chain.split('`').nth(1).unwrap_or("?");
         format!("the component imports `{import}`, which this server does not offer; {contract}")
     } else {
-        format!("the component cannot be linked: {chain}")
+        error.root_cause().to_string()
     }
 }
 
 fn parse_description(json: &str, caps: &LimitCaps) -> std::result::Result<Description, String> {
     let description: Description =
         serde_json::from_str(json).map_err(|error| format!("returned what is no description: {error}"))?;
+    check_description(&description, caps)?;
+    Ok(description)
+}
+
+fn check_description(description: &Description, caps: &LimitCaps) -> std::result::Result<(), String> {
     let entries = &description.entries;
     if entries.is_empty() || entries.len() > MAX_ENTRIES {
         return Err(format!("named {} entries; a module has 1 to {MAX_ENTRIES}", entries.len()));
@@ -105,7 +113,7 @@ fn parse_description(json: &str, caps: &LimitCaps) -> std::result::Result<Descri
             Schema::compile(schema).map_err(of_entry)?;
         }
     }
-    Ok(description)
+    Ok(())
 }
 
 /// `describe` runs in the name of nobody.

@@ -8,8 +8,9 @@ use futures_util::future::BoxFuture;
 use wasmtime::{CallHook, CallHookHandler, Store, StoreContextMut};
 
 use super::Component;
-use super::failure::classify;
-use super::host::{FlowHost, GuestPre, HostState, LogSink};
+use super::failure::{Stop, check_output_size, classify};
+use super::host::{FlowHost, HostState, LogSink};
+use super::interface::{Guest, Linkage};
 use crate::clock::Clock;
 use crate::domain::limits::DEFAULT_MEMORY_BYTES;
 use crate::domain::run::default_name;
@@ -45,11 +46,9 @@ impl Component {
             Ok(attempt) => attempt,
             Err(failure) => return Outcome::failed(failure),
         };
-        let input = job.run.input.as_ref().to_owned();
-        let module = attempt.guest.tarefa_guest_module();
         let result = tokio::select! {
             biased;
-            result = module.call_call(&mut attempt.store, &job.run.entry, &input) => Some(result),
+            result = attempt.guest.call(&mut attempt.store, &job) => Some(result),
             failure = interrupted => {
                 attempt.interrupted = Some(failure);
                 None
@@ -61,12 +60,11 @@ impl Component {
     /// What the module says of itself, called in a sandbox like any attempt's.
     pub async fn describe(&self, job: Arc<Job>, interrupted: BoxFuture<'_, Failure>) -> Result<String, Failure> {
         let mut attempt = self.open(&job).await?;
-        let result = tokio::select! {
+        tokio::select! {
             biased;
-            result = attempt.guest.tarefa_guest_module().call_describe(&mut attempt.store) => result,
-            failure = interrupted => return Err(failure),
-        };
-        result.map_err(|error| classify(&error, &job.settings.limits, &attempt.store.data().stderr_tail()))
+            result = attempt.guest.describe(&mut attempt.store, &job) => result,
+            failure = interrupted => Err(failure),
+        }
     }
 
     async fn open(&self, job: &Arc<Job>) -> Result<Open, Failure> {
@@ -89,8 +87,9 @@ impl Component {
         .map_err(|error| classify(&error, &job.settings.limits, ""))
     }
 
-    async fn open_in(&self, pre: &GuestPre<HostState>, job: &Arc<Job>) -> wasmtime::Result<Open> {
-        let state = HostState::new(job.clone()).map_err(super::failure::Stop)?;
+    async fn open_in(&self, pre: &Linkage, job: &Arc<Job>) -> wasmtime::Result<Open> {
+        let stdio = pre.stdio(job).map_err(Stop)?;
+        let state = HostState::new(job.clone(), stdio).map_err(Stop)?;
         let mut store = Store::new(pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.call_hook_async(Turns::starting_now());
@@ -105,7 +104,7 @@ impl Component {
                 store.epoch_deadline_async_yield_and_update(1);
             }
         }
-        let guest = pre.instantiate_async(&mut store).await?;
+        let guest = pre.instantiate(&mut store).await?;
         Ok(Open { store, guest, metering: self.metering, interrupted: None })
     }
 }
@@ -142,12 +141,12 @@ impl CallHookHandler<HostState> for Turns {
 /// A sandbox in use.
 struct Open {
     store: Store<HostState>,
-    guest: super::host::Guest,
+    guest: Guest,
     metering: Metering,
     interrupted: Option<Failure>,
 }
 
-type CallResult = wasmtime::Result<Result<String, super::host::exports::tarefa::guest::module::TaskError>>;
+type CallResult = wasmtime::Result<Result<String, Failure>>;
 
 impl Open {
     fn close(mut self, job: &Job, result: Option<CallResult>, started: Instant) -> Outcome {
@@ -159,7 +158,7 @@ impl Open {
         };
         let result = match (result, self.interrupted) {
             (Some(Ok(Ok(json))), _) => check_output(json, &job.settings.limits),
-            (Some(Ok(Err(error))), _) => Err(task_error(error)),
+            (Some(Ok(Err(failure))), _) => Err(failure),
             (Some(Err(error)), _) => Err(classify(&error, &job.settings.limits, &self.store.data().stderr_tail())),
             (None, failure) => Err(failure.expect("a call without result was interrupted")),
         };
@@ -176,30 +175,13 @@ impl Open {
 }
 
 fn check_output(json: String, limits: &Limits) -> Result<Arc<str>, Failure> {
-    if json.len() as u64 > limits.output_bytes {
-        return Err(Failure::new(
-            FailureKind::OutputTooLarge,
-            format!(
-                "output too large: {} bytes and the limit is {}; raise `limits.output_bytes` or write a file",
-                json.len(),
-                limits.output_bytes
-            ),
-        ));
-    }
+    check_output_size(json.len(), limits)?;
     match serde_json::from_str::<&serde_json::value::RawValue>(&json) {
         Ok(_) => Ok(json.into()),
         Err(error) => {
             Err(Failure::new(FailureKind::InvalidOutput, format!("the guest returned what is not JSON: {error}")))
         }
     }
-}
-
-/// What the entry returned as its error. It may pass on what ended a child of its own, but cannot blame us.
-fn task_error(error: super::host::exports::tarefa::guest::module::TaskError) -> Failure {
-    let kind = FailureKind::parse(&error.kind).filter(|kind| !kind.is_ours() && *kind != FailureKind::Cancelled);
-    let details = error.details.and_then(|details| serde_json::from_str(&details).ok());
-    let kind = kind.unwrap_or(FailureKind::TaskError);
-    Failure { kind, message: error.message, details, retryable: error.retryable }
 }
 
 /// A run's name as people see it.

@@ -15,6 +15,7 @@ use super::executor::{Execution, cancelled, our_mistake};
 use super::live::{Live, finish};
 use super::{Worker, lock};
 use crate::app::Version;
+use crate::domain::fingerprint::fingerprint;
 use crate::domain::ids::Family;
 use crate::domain::run::Parent;
 use crate::domain::{Failure, FailureKind, Kind, Outcome, Run, RunId, SettingsPatch, State};
@@ -248,7 +249,10 @@ impl FlowHost for FlowRun {
                         self.worker.store().on_record(ticket).await;
                         // A flow whose children never make it wait gives its neighbours their turn here.
                         tokio::task::coop::consume_budget().await;
-                        return self.result(seq, kept);
+                        let result = self.result(seq, kept);
+                        let print = result.as_ref().ok().and_then(|json| fingerprint(json));
+                        self.children().saw(seq, print);
+                        return result;
                     }
                     Found::Held(work) => self.carry_out(seq, work).await,
                     Found::Running => self.progress.notified().await,
@@ -273,6 +277,7 @@ impl FlowHost for FlowRun {
                         self.unless_ending().await;
                         self.worker.store().on_record(ticket).await;
                         tokio::task::coop::consume_budget().await;
+                        self.children().saw(seq, None);
                         return seq;
                     }
                     None => self.progress.notified().await,

@@ -65,7 +65,36 @@ fn by_value() -> Result<i64> {
     add(one, 2)
 }
 
+#[task]
+fn words(text: String) -> Vec<String> {
+    text.split(' ').map(str::to_owned).collect()
+}
+
+#[task]
+fn count(words: Vec<String>) -> usize {
+    words.len()
+}
+
+/// Two tasks return the same: the one that the flow heard of last is what it passes on.
+#[flow]
+fn latest() -> Result<usize> {
+    let runs = [words::submit("a b c"), words::submit("a b c")];
+    let mut words = Vec::new();
+    for run in &runs {
+        words = run.wait()?;
+    }
+    count(words)
+}
+
+/// What was gathered from several tasks is no result of one; the next one takes all of it.
+#[flow]
+fn gathered() -> Result<usize> {
+    let runs = [words::submit("a b"), words::submit("c d")];
+    let all = runs.iter().map(|run| run.wait()).collect::<Result<Vec<_>>>()?.concat();
+    count(words(all.join(" "))?)
+}
+
 export_module!(
-    flows: [diamond, upstream_failure, waits_for, completion_order, by_value],
-    tasks: [value, add, fail, nap],
+    flows: [diamond, upstream_failure, waits_for, completion_order, by_value, latest, gathered],
+    tasks: [value, add, fail, nap, words, count],
 );

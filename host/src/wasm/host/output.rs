@@ -8,6 +8,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use super::log::Level;
+use crate::wasm::failure::{Stop, check_output_size};
 use crate::wasm::sandbox::Job;
 
 /// A longer line is logged in pieces.
@@ -37,14 +38,22 @@ pub(super) struct Shared {
 
 #[derive(Default)]
 struct State {
+    /// A command's stdout, which is its result.
+    stdout: Option<Vec<u8>>,
     /// Unfinished lines of stdout and stderr.
     lines: [Vec<u8>; 2],
     stderr_tail: Tail,
 }
 
 impl Shared {
-    pub(super) fn new(job: Arc<Job>) -> Shared {
-        Shared { job, state: Mutex::default() }
+    /// Logs both streams, or with `keep_stdout` only stderr.
+    pub(super) fn new(job: Arc<Job>, keep_stdout: bool) -> Shared {
+        let state = State { stdout: keep_stdout.then(Vec::new), ..State::default() };
+        Shared { job, state: Mutex::new(state) }
+    }
+
+    pub(super) fn take_stdout(&self) -> Vec<u8> {
+        self.lock().stdout.take().unwrap_or_default()
     }
 
     pub(super) fn stderr_tail(&self) -> String {
@@ -63,8 +72,10 @@ impl Shared {
 
     fn write(&self, to: To, bytes: &[u8]) -> wasmtime::Result<()> {
         let mut state = self.lock();
-        if to == To::Stderr {
-            state.stderr_tail.push(bytes);
+        match (to, &mut state.stdout) {
+            (To::Stdout, Some(kept)) => return self.keep(kept, bytes),
+            (To::Stdout, None) => {}
+            (To::Stderr, _) => state.stderr_tail.push(bytes),
         }
         let line = &mut state.lines[to as usize];
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
@@ -77,6 +88,14 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    fn keep(&self, kept: &mut Vec<u8>, bytes: &[u8]) -> wasmtime::Result<()> {
+        kept.extend_from_slice(bytes);
+        match check_output_size(kept.len(), &self.job.settings.limits) {
+            Ok(()) => Ok(()),
+            Err(failure) => Err(Stop(failure).into()),
+        }
     }
 
     fn log(&self, to: To, line: &[u8]) -> wasmtime::Result<()> {

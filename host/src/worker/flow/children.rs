@@ -7,6 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::Plan;
 use crate::domain::Failure;
+use crate::domain::fingerprint::fingerprint;
+use crate::domain::run::Upstream;
 use crate::store::Ticket;
 use crate::wasm::Argument;
 use crate::worker::live::Live;
@@ -28,6 +30,12 @@ pub(super) struct Children {
     kept_bytes: usize,
     /// Who waits for whose end.
     dependents: HashMap<u32, Vec<u32>>,
+    /// By place, whether the flow knows how the child ended.
+    seen: Vec<bool>,
+    /// Those of which it learnt since its last submit, in that order, as rows of neighbours.
+    seen_lately: Vec<(u32, u32)>,
+    /// Fingerprints of results that the flow was given, with the place of the child that it was given last.
+    results: HashMap<u64, u32>,
     /// How entries are carried out that were submitted before, by the name they were submitted with.
     pub plans: HashMap<Box<str>, Arc<Plan>>,
     /// What the flow's own task waits for.
@@ -171,6 +179,39 @@ impl Children {
             }
         }
         free
+    }
+
+    /// The flow learns how a child ended, and with `result` what it may pass on.
+    pub(super) fn saw(&mut self, seq: u32, result: Option<u64>) {
+        if let Some(result) = result {
+            self.results.insert(result, seq);
+        }
+        if self.seen.len() <= seq as usize {
+            self.seen.resize(self.all.len(), false);
+        }
+        if std::mem::replace(&mut self.seen[seq as usize], true) {
+            return;
+        }
+        match self.seen_lately.last_mut() {
+            Some((_, last)) if *last + 1 == seq => *last = seq,
+            _ => self.seen_lately.push((seq, seq)),
+        }
+    }
+
+    /// What the next child has to do with those before it, as far as the flow's own calls do not say it.
+    pub(super) fn observe(&mut self, arguments: &[(String, Argument)], upstream: &mut Upstream) {
+        upstream.waited = std::mem::take(&mut self.seen_lately);
+        if self.results.is_empty() {
+            return;
+        }
+        for (_, argument) in arguments {
+            let Argument::Value(json) = argument else { continue };
+            if let Some(seq) = fingerprint(json).and_then(|print| self.results.get(&print)) {
+                upstream.equal.push(*seq);
+            }
+        }
+        upstream.equal.sort_unstable();
+        upstream.equal.dedup();
     }
 
     /// Whether the flow's own task waits for that child's end.

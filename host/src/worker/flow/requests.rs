@@ -39,7 +39,8 @@ impl FlowRun {
     /// Gives a submit its place. What is wrong with it is the failure of the child.
     pub(super) fn admit(&self, children: &mut Children, submit: Submit) -> u32 {
         let seq = children.len();
-        let upstream = upstream(&submit);
+        let mut upstream = upstream(&submit);
+        children.observe(&submit.arguments, &mut upstream);
         match self.request(children, &submit) {
             Ok(request) => {
                 let run = self.child_run(seq, &request, &upstream);
@@ -58,7 +59,7 @@ impl FlowRun {
                     self.spawn(children, seq, work);
                 }
             }
-            Err(failure) => self.refuse(children, seq, &submit, failure),
+            Err(failure) => self.refuse(children, seq, &submit, upstream, failure),
         }
         seq
     }
@@ -121,8 +122,10 @@ impl FlowRun {
     }
 
     /// Puts a child on record that can never run.
-    fn refuse(&self, children: &mut Children, seq: u32, submit: &Submit, failure: Failure) {
-        let live = Live::new(self.blank(seq, Kind::Task, &self.version, printable(&submit.entry, SHOWN).into()), false);
+    fn refuse(&self, children: &mut Children, seq: u32, submit: &Submit, upstream: Upstream, failure: Failure) {
+        let mut run = self.blank(seq, Kind::Task, &self.version, printable(&submit.entry, SHOWN).into());
+        run.upstream = (upstream != Upstream::default()).then(|| Arc::new(upstream));
+        let live = Live::new(run, false);
         let now = self.worker.app.clock.now();
         let outcome = Outcome::failed(failure);
         let event = Write::ChildFinished {
@@ -183,7 +186,7 @@ fn upstream(submit: &Submit) -> Upstream {
     let mut order: Vec<u32> = submit.waits_for.iter().copied().filter(|seq| !data.contains(seq)).collect();
     order.sort_unstable();
     order.dedup();
-    Upstream { data, order }
+    Upstream { data, order, ..Upstream::default() }
 }
 
 /// The input that the arguments make, checked against the entry's schema and with its defaults.
