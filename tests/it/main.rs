@@ -20,4 +20,6 @@ mod retries;
 mod shapes;
 mod store;
 mod tidy;
+mod tutorial;
+mod tutorial_free;
 mod wat;
