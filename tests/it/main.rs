@@ -6,6 +6,7 @@ mod app;
 mod cancel;
 mod context;
 mod contract;
+mod docs;
 mod examples;
 mod flows;
 mod grants;
