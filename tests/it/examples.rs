@@ -8,16 +8,17 @@ use tempfile::TempDir;
 use crate::app::{Running, TestApp, child_id, example, repository, text, time};
 
 /// Longer than any sleep in the examples, and shorter than the default time limit of a task.
-const MINUTE: SignedDuration = SignedDuration::from_secs(60);
+pub const MINUTE: SignedDuration = SignedDuration::from_secs(60);
 
-async fn with_example(app: TestApp, name: &str) -> Running {
+pub async fn with_example(app: TestApp, name: &str) -> Running {
     let app = app.start().await;
     let (status, body) = app.try_register(name, example(name)).await;
     assert_eq!(status, 201, "{body}");
     app
 }
 
-fn seconds(run: &Value) -> i64 {
+/// The whole seconds that a run took by the clock of the test.
+pub fn seconds(run: &Value) -> i64 {
     let took = time(&run["finished_at"]).duration_since(time(&run["started_at"]));
     assert_eq!(took.subsec_nanos(), 0, "the clock moves by whole seconds: {run}");
     took.as_secs()

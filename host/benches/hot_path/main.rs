@@ -4,26 +4,26 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod bare;
+mod client;
+mod fib;
+mod history;
 mod process;
+mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
 use tarefa::server::{Server, ServerConfig};
+
+use client::Client;
+use report::{Report, median, percentile};
 
 /// Children of one flow.
 const CHILDREN: u32 = 10_000;
 /// Each figure is the median of this many, taken in turns, so that a slow moment of the machine meets all.
 const ROUNDS: usize = 5;
-const REQUESTS: usize = 2_000;
 /// Long enough for the slowest of machines.
-const PATIENCE_S: u32 = 300;
-
-struct Bench {
-    url: String,
-    http: reqwest::Client,
-}
+const PATIENCE: Duration = Duration::from_secs(300);
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -31,136 +31,83 @@ fn main() {
 }
 
 async fn run() {
-    let data = tempfile::tempdir().unwrap();
-    let mut config = ServerConfig::new(data.path().join("data"));
+    let scratch = tempfile::tempdir().unwrap();
+    let mut report = Report::default();
+    in_process(scratch.path(), &mut report).await;
+    processes(scratch.path(), &mut report).await;
+    report.print();
+}
+
+/// What is measured against a server in this process.
+async fn in_process(scratch: &Path, report: &mut Report) {
+    let mut config = ServerConfig::new(scratch.join("data"));
     config.compiler = Some(env!("CARGO_BIN_EXE_tarefa").into());
     let server = Server::start(config).await.unwrap();
-    let bench = Bench { url: server.url(), http: reqwest::Client::new() };
-    let wasm = std::fs::read(guest("noop")).unwrap();
-    bench.register(&wasm).await;
+    let client = Client::new(server.url());
+    client.register("noop").await;
+    client.register("fib").await;
 
-    let bare = bare::Bare::new(&wasm);
+    tasks(&client, report).await;
+    let mut latencies = client.latencies_ms().await;
+    let (p50, p99) = (percentile(&mut latencies, 0.50), percentile(&mut latencies, 0.99));
+    report.add("http p50 ms", "(e) submit to finish of one task over HTTP, p50", p50, 3, "ms");
+    report.add("http p99 ms", "(e) p99", p99, 3, "ms");
+    let mut throughputs = Vec::new();
+    for _ in 0..ROUNDS {
+        throughputs.push(client.runs_per_s().await);
+    }
+    let throughput = median(&mut throughputs);
+    report.add("http runs per s", "(d) 2,000 top-level runs over HTTP, 32 at a time", throughput, 0, "/s");
+    fib::measure(&client, report).await;
+    history::lists(&client, report).await;
+    server.shutdown(Duration::from_secs(1)).await;
+}
+
+/// A no-op task, in the engine alone and as the child of a flow.
+async fn tasks(client: &Client, report: &mut Report) {
+    let bare = bare::Bare::new(&wasm("noop"));
     let mut figures: [Vec<f64>; 5] = Default::default();
     for _ in 0..ROUNDS {
         figures[0].push(bare.per_call_us(CHILDREN).await);
-        figures[1].push(bench.flow_us("sequential", CHILDREN).await);
-        figures[2].push(bench.flow_us("sequential_chatty", CHILDREN).await);
-        figures[3].push(bench.flow_us("submitted", CHILDREN).await);
-        figures[4].push(bench.flow_us("submitted", CHILDREN / 10).await);
+        figures[1].push(client.flow_us("sequential", CHILDREN).await);
+        figures[2].push(client.flow_us("sequential_chatty", CHILDREN).await);
+        figures[3].push(client.flow_us("submitted", CHILDREN).await);
+        figures[4].push(client.flow_us("submitted", CHILDREN / 10).await);
     }
     let [a, b, b1, c, c_small] = figures.map(|mut values| median(&mut values));
-    let mut table = Table::default();
-    table.row("(a) bare engine, instantiate + call", format!("{a:.2} us"), "1.0".to_owned());
-    let ratio = |value: f64| format!("{:.2}", value / a);
-    table.row("(b) sequential, each result committed before the next", format!("{b:.2} us"), ratio(b));
-    table.row("(b') the same, 1 kB argument and result, three log lines", format!("{b1:.2} us"), ratio(b1));
-    table.row("(c) submitted at once", format!("{c:.2} us"), ratio(c));
-    table.row("(c) a tenth as many", format!("{c_small:.2} us"), ratio(c_small));
-    let mut latencies = bench.latencies_ms().await;
-    let p50 = percentile(&mut latencies, 0.50);
-    let p99 = percentile(&mut latencies, 0.99);
-    table.row("(e) submit to finish of one task over HTTP, p50", format!("{p50:.3} ms"), String::new());
-    table.row("(e) p99", format!("{p99:.3} ms"), String::new());
-    server.shutdown(Duration::from_secs(1)).await;
-    let start = process::measure(data.path()).await;
-    table.row("(g) start to healthy", format!("{:.1} ms", start.healthy_ms), String::new());
-    table.row("(g) idle resident memory", format!("{:.1} MB", start.resident_mb), String::new());
-    table.row("(g) binary", format!("{:.1} MB", start.binary_mb), String::new());
-
-    println!("bare us: {a:.2}\nsequential us: {b:.2}\nsequential chatty us: {b1:.2}\nsubmitted us: {c:.2}");
-    println!("sequential ratio to bare: {:.2}", b / a);
-    println!("sequential chatty ratio to bare: {:.2}", b1 / a);
-    println!("submitted ratio to bare: {:.2}", c / a);
-    println!("submitted ratio of 10000 to 1000: {:.2}", c / c_small);
-    println!("http p50 ms: {p50:.3}\nhttp p99 ms: {p99:.3}");
-    println!(
-        "start ms: {:.1}\nidle MB: {:.1}\nbinary MB: {:.1}\n",
-        start.healthy_ms, start.resident_mb, start.binary_mb
-    );
-    table.print();
+    let rows = [
+        ("bare us", "(a) bare engine, instantiate + call", a),
+        ("sequential us", "(b) sequential, each result committed before the next", b),
+        ("sequential chatty us", "(b') the same, 1 kB argument and result, three log lines", b1),
+        ("submitted us", "(c) submitted at once", c),
+        ("submitted a tenth us", "(c) a tenth as many", c_small),
+    ];
+    for (name, what, us) in rows {
+        report.add(name, what, us, 2, "us");
+        report.ratio(us / a);
+    }
+    report.line("sequential ratio to bare", b / a, 2);
+    report.line("sequential chatty ratio to bare", b1 / a, 2);
+    report.line("submitted ratio to bare", c / a, 2);
+    report.line("submitted ratio of 10000 to 1000", c / c_small, 2);
 }
 
-impl Bench {
-    async fn register(&self, wasm: &[u8]) {
-        let request = self.http.post(format!("{}/api/modules?name=noop", self.url));
-        let answer = request.header("content-type", "application/wasm").body(wasm.to_owned()).send().await.unwrap();
-        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
-    }
-
-    async fn submit(&self, entry: &str, parameters: Value) -> Value {
-        let url = format!("{}/api/runs?wait={PATIENCE_S}", self.url);
-        let body = json!({"module": "noop", "entry": entry, "parameters": parameters});
-        let answer = self.http.post(url).json(&body).send().await.unwrap();
-        let run: Value = answer.json().await.unwrap();
-        assert_eq!(run["state"], "completed", "{run}");
-        run
-    }
-
-    /// Microseconds for each child of a flow of `children`, from submit to finish. The children are read back after it.
-    async fn flow_us(&self, entry: &str, children: u32) -> f64 {
-        let started = Instant::now();
-        let run = self.submit(entry, json!({"n": children})).await;
-        let us = started.elapsed().as_secs_f64() * 1e6 / f64::from(children);
-        self.read_back(run["id"].as_str().unwrap(), children).await;
-        us
-    }
-
-    async fn read_back(&self, id: &str, children: u32) {
-        let mut seen = 0;
-        let mut cursor = Some("0".to_owned());
-        while let Some(from) = cursor {
-            let url = format!("{}/api/runs/{id}/children?limit=1000&cursor={from}", self.url);
-            let page: Value = self.http.get(url).send().await.unwrap().json().await.unwrap();
-            for child in page["items"].as_array().unwrap() {
-                assert_eq!(child["seq"], seen);
-                assert_eq!(child["state"], "completed");
-                seen += 1;
-            }
-            cursor = page["next_cursor"].as_str().map(str::to_owned);
-        }
-        assert_eq!(seen, children, "all children are on record");
-    }
-
-    async fn latencies_ms(&self) -> Vec<f64> {
-        let mut latencies = Vec::with_capacity(REQUESTS);
-        for _ in 0..REQUESTS {
-            let started = Instant::now();
-            self.submit("noop", json!({})).await;
-            latencies.push(started.elapsed().as_secs_f64() * 1e3);
-        }
-        latencies
-    }
+/// What is measured of the binary.
+async fn processes(scratch: &Path, report: &mut Report) {
+    let mb = history::mb_per_1000(&scratch.join("history")).await;
+    report.add("database MB per 1000 runs", "(h) database for 1,000 task runs", mb, 3, "MB");
+    let start = process::measure(&scratch.join("started")).await;
+    report.add("start ms", "(g) start to healthy", start.healthy_ms, 1, "ms");
+    report.add("idle MB", "(g) idle resident memory", start.resident_mb, 1, "MB");
+    report.add("binary MB", "(g) binary", start.binary_mb, 1, "MB");
 }
 
-#[derive(Default)]
-struct Table {
-    rows: Vec<[String; 3]>,
-}
-
-impl Table {
-    fn row(&mut self, what: &str, value: String, ratio: String) {
-        self.rows.push([what.to_owned(), value, ratio]);
-    }
-
-    fn print(&self) {
-        println!("{:<60} {:>12} {:>10}", "per task, unless said otherwise", "median", "x (a)");
-        for [what, value, ratio] in &self.rows {
-            println!("{what:<60} {value:>12} {ratio:>10}");
-        }
-    }
-}
-
-/// A guest of `tests/guests`.
-fn guest(name: &str) -> PathBuf {
+/// The bytes of a guest of `tests/guests`.
+fn wasm(name: &str) -> Vec<u8> {
     let repository = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
-    repository.join(format!("target/wasm32-wasip2/release/examples/{name}.wasm"))
+    std::fs::read(repository.join(format!("target/wasm32-wasip2/release/examples/{name}.wasm"))).unwrap()
 }
 
-fn median(values: &mut [f64]) -> f64 {
-    percentile(values, 0.5)
-}
-
-fn percentile(values: &mut [f64], at: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[((values.len() - 1) as f64 * at) as usize]
+fn elapsed_ms(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
 }
