@@ -2,6 +2,7 @@
 
 pub mod attempt;
 pub mod failure;
+pub mod http;
 pub mod ids;
 pub mod limits;
 pub mod module;
@@ -12,6 +13,7 @@ pub mod state;
 
 pub use attempt::{Attempt, Outcome, Usage};
 pub use failure::{Failure, FailureKind};
+pub use http::HttpGrant;
 pub use ids::{Digest, RunId};
 pub use limits::{DirGrant, DirMode, Limits, LimitsPatch, Metering};
 pub use module::{Description, Entry, Kind, Module};

@@ -86,6 +86,8 @@ mod context;
 mod entry;
 mod error;
 mod export;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod log;
 mod random;
 mod run;

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use wasmtime::{CallHook, CallHookHandler, Store, StoreContextMut};
 
 use super::Component;
-use super::failure::classify;
+use super::failure::{Stop, classify};
 use super::host::{FlowHost, GuestPre, HostState, LogSink};
 use crate::clock::Clock;
 use crate::domain::limits::DEFAULT_MEMORY_BYTES;
@@ -90,7 +90,7 @@ impl Component {
     }
 
     async fn open_in(&self, pre: &GuestPre<HostState>, job: &Arc<Job>) -> wasmtime::Result<Open> {
-        let state = HostState::new(job.clone()).map_err(super::failure::Stop)?;
+        let state = HostState::new(job.clone()).map_err(Stop)?;
         let mut store = Store::new(pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.call_hook_async(Turns::starting_now());
@@ -110,8 +110,8 @@ impl Component {
     }
 }
 
-/// Gives the thread back after host calls that took long together: they cost no fuel, so that a guest that does
-/// nothing else would keep it.
+/// Looks in after each host call. It gives the thread back after calls that took long together: they cost no fuel, so
+/// that a guest that does nothing else would keep it. And it ends an attempt that was denied something.
 struct Turns {
     start: Instant,
     /// Microseconds from `start` to the last turn's end.
@@ -126,9 +126,16 @@ impl Turns {
 
 #[wasmtime_wasi::async_trait]
 impl CallHookHandler<HostState> for Turns {
-    async fn handle_call_event(&self, _: StoreContextMut<'_, HostState>, event: CallHook) -> wasmtime::Result<()> {
+    async fn handle_call_event(
+        &self,
+        mut store: StoreContextMut<'_, HostState>,
+        event: CallHook,
+    ) -> wasmtime::Result<()> {
         if !matches!(event, CallHook::ReturningFromHost) {
             return Ok(());
+        }
+        if let Some(failure) = store.data_mut().take_denied() {
+            return Err(Stop(failure).into());
         }
         let now_us = self.start.elapsed().as_micros() as u64;
         if now_us - self.last_us.load(Ordering::Relaxed) > TURN_US {
