@@ -94,10 +94,16 @@ impl Sender {
     async fn send_all(mut self, mut finished: Receiver<RunId>, closing: CancellationToken) {
         let mut due = Instant::now();
         loop {
+            let next = async {
+                match self.batch.is_empty() {
+                    true => Some(finished.recv().await),
+                    false => timeout_at(due, finished.recv()).await.ok(),
+                }
+            };
             let next = tokio::select! {
+                // First what has finished: it is sent although we close.
                 biased;
-                next = timeout_at(due, finished.recv()), if !self.batch.is_empty() => next.ok(),
-                next = finished.recv(), if self.batch.is_empty() => Some(next),
+                next = next => next,
                 () = closing.cancelled() => break,
             };
             match next {

@@ -170,16 +170,15 @@ async fn bodies_and_headers_are_bounded() {
     .await;
     let app = with_service(&service).await;
     let endless = run(&app, &service.host(), "fetch", json!({"url": service.url("/endless")})).await;
-    let message = format!("cannot GET `{}`: the answer is over the limit of 16777216 bytes", service.url("/endless"));
+    let message =
+        format!("cannot GET `{}`: HTTP response body size exceeds limit: 16777216 bytes", service.url("/endless"));
     assert_failed(&endless, "task_error", &message);
     service.until(|counts| counts.left == 1).await;
 
     let most = 16 << 20;
-    let send = |bytes: usize| run(&app, &service.host(), "send", json!({"url": service.url("/"), "bytes": bytes}));
-    assert_eq!(
-        app.run_with(body(&service.host(), "send", json!({"url": service.url("/"), "bytes": most}))).await["result"],
-        200
-    );
+    let send =
+        |bytes: usize| app.run_with(body(&service.host(), "send", json!({"url": service.url("/"), "bytes": bytes})));
+    assert_eq!(send(most).await["result"], 200);
     let message = format!("cannot POST `{}`: the body is over the limit of {most} bytes", service.url("/"));
     assert_failed(&send(most + 1).await, "task_error", &message);
 

@@ -90,6 +90,7 @@ mod raw {
             let request = OutgoingRequest::new(Fields::new());
             let _ = request.set_scheme(Some(&Scheme::Http));
             let _ = request.set_authority(Some(host));
+            let _ = request.set_path_with_query(Some("/"));
             sent.push(handle(request, None)?);
         }
         let mut held = Vec::new();

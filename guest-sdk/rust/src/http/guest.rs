@@ -1,5 +1,6 @@
 //! Requests through `wasi:http`.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use wasip2::clocks::monotonic_clock::subscribe_duration;
@@ -41,7 +42,7 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     fn outgoing(&self) -> Result<OutgoingRequest> {
         let Request { method, url, headers, body, .. } = self.request;
-        let wrong = |what: &str| TaskError::permanent(format_args!("cannot {method} `{url}`: {what}"));
+        let wrong = |what: &str| TaskError::permanent(self.cannot(what));
         let parsed = Url::parse(url)?;
         let fields = Fields::new();
         for (name, value) in headers {
@@ -104,8 +105,9 @@ impl Exchange<'_> {
                 Ok(piece) => body.extend_from_slice(&piece),
                 Err(StreamError::Closed) => return Ok(body),
                 Err(StreamError::LastOperationFailed(error)) => {
-                    let code = http_error_code(&error);
-                    return Err(self.failed(&code.unwrap_or(ErrorCode::HttpResponseIncomplete)));
+                    // Wasmtime 48 has no code for what ends a body early, only words.
+                    let words = || TaskError::new(self.cannot(error.to_debug_string()));
+                    return Err(http_error_code(&error).map_or_else(words, |code| self.failed(&code)));
                 }
             }
         }
@@ -120,13 +122,15 @@ impl Exchange<'_> {
             return Ok(());
         }
         let timeout = self.request.timeout.unwrap_or_default();
-        let Request { method, url, .. } = self.request;
-        Err(TaskError::new(format_args!("cannot {method} `{url}`: no answer within {timeout:?}")))
+        Err(TaskError::new(self.cannot(format_args!("no answer within {timeout:?}"))))
+    }
+
+    fn cannot(&self, why: impl Display) -> String {
+        format!("cannot {} `{}`: {why}", self.request.method, self.request.url)
     }
 
     fn failed(&self, code: &ErrorCode) -> TaskError {
-        let Request { method, url, .. } = self.request;
-        let message = format!("cannot {method} `{url}`: {}", reason(code));
+        let message = self.cannot(reason(code));
         match code {
             ErrorCode::HttpRequestBodySize(_)
             | ErrorCode::HttpResponseBodySize(_)
