@@ -31,6 +31,8 @@ pub struct AppConfig {
     pub caps: LimitCaps,
     /// Directories of the host that may be granted, with what is below them; none by default.
     pub allowed_dirs: Vec<AllowedDir>,
+    /// Each `HOST:PORT` that may be granted; none by default.
+    pub allowed_http: Vec<String>,
     /// The IANA time zone of runs that name none.
     pub timezone: String,
 }

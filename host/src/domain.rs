@@ -4,6 +4,7 @@ pub mod attempt;
 pub mod failure;
 pub mod fingerprint;
 pub mod graph;
+pub mod http;
 pub mod ids;
 pub mod limits;
 pub mod module;
@@ -14,6 +15,7 @@ pub mod state;
 
 pub use attempt::{Attempt, Outcome, Usage};
 pub use failure::{Failure, FailureKind};
+pub use http::HttpGrant;
 pub use ids::{Digest, RunId};
 pub use limits::{DirGrant, DirMode, Limits, LimitsPatch, Metering};
 pub use module::{Description, Entry, Kind, Module};

@@ -14,5 +14,6 @@ pub mod events;
 mod pages;
 pub mod server;
 pub mod store;
+pub mod traces;
 pub mod wasm;
 pub mod worker;

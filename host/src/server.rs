@@ -22,6 +22,7 @@ use crate::domain::{RunId, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Events;
 use crate::store::{Store, StoreConfig};
+use crate::traces::Traces;
 use crate::wasm::{Wasm, WasmConfig, own_binary};
 use crate::worker::{Worker, WorkerConfig};
 
@@ -48,6 +49,9 @@ pub struct ServerConfig {
     pub claims: bool,
     pub allowed_hosts: Vec<String>,
     pub allowed_dirs: Vec<AllowedDir>,
+    pub allowed_http: Vec<String>,
+    /// Where finished runs are sent as traces, such as `http://127.0.0.1:4318`.
+    pub otlp_endpoint: Option<String>,
     pub timezone: String,
     /// Our binary, where it is not the one that runs.
     pub compiler: Option<PathBuf>,
@@ -68,6 +72,8 @@ impl ServerConfig {
             claims: true,
             allowed_hosts: Vec::new(),
             allowed_dirs: Vec::new(),
+            allowed_http: Vec::new(),
+            otlp_endpoint: None,
             timezone: "UTC".to_owned(),
             compiler: None,
             clock: None,
@@ -84,6 +90,7 @@ pub struct Server {
     closing: CancellationToken,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
     finished: broadcast::Receiver<RunId>,
+    traces: Option<Traces>,
     /// Last, so that it is let go after all else.
     _data_dir: DataDir,
 }
@@ -122,6 +129,7 @@ impl Server {
             data_dir: data_dir.path.clone(),
             caps: LimitCaps::default(),
             allowed_dirs: config.allowed_dirs,
+            allowed_http: config.allowed_http,
             timezone: config.timezone,
         };
         let app = App::new(store, wasm, events, clock, app_config);
@@ -133,6 +141,7 @@ impl Server {
             .build()
             .context("cannot start the threads of the guests")?;
         let finished = app.events.finished();
+        let traces = config.otlp_endpoint.map(|endpoint| Traces::start(&app, &endpoint)).transpose()?;
         let since = if config.claims { Timestamp::MIN } else { now };
         let worker_config = WorkerConfig { slots, flows: config.flows, since };
         let worker = Worker::start(app.clone(), worker_id, worker_config, guests.handle().clone(), cancels);
@@ -154,7 +163,17 @@ impl Server {
             url: format!("http://{address}"),
             serves: config.serves,
         })?;
-        Ok(Server { app, worker, guests: Some(guests), address, closing, serving, finished, _data_dir: data_dir })
+        Ok(Server {
+            app,
+            worker,
+            guests: Some(guests),
+            address,
+            closing,
+            serving,
+            finished,
+            traces,
+            _data_dir: data_dir,
+        })
     }
 
     /// Where it answers.
@@ -180,6 +199,9 @@ impl Server {
     /// Stops claiming, waits up to `grace` for what runs, gives the rest back, and stops answering.
     pub async fn shutdown(mut self, grace: Duration) {
         self.worker.stop(grace).await;
+        if let Some(traces) = self.traces.take() {
+            traces.close().await;
+        }
         self.closing.cancel();
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, &mut self.serving).await;
         self.serving.abort();

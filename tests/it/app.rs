@@ -62,6 +62,17 @@ impl TestApp {
         self
     }
 
+    pub fn allow_http(mut self, host: &str) -> TestApp {
+        self.config.allowed_http.push(host.to_owned());
+        self
+    }
+
+    /// With a collector of traces.
+    pub fn otlp_endpoint(mut self, url: &str) -> TestApp {
+        self.config.otlp_endpoint = Some(url.to_owned());
+        self
+    }
+
     /// With a clock that stands still at 2026-01-02 03:04:05 UTC until the test moves it.
     pub fn manual_clock(mut self) -> TestApp {
         let clock = Clock::manual("2026-01-02T03:04:05Z".parse::<Timestamp>().expect("a time"));

@@ -1,11 +1,14 @@
 //! The examples of the repository do what their tutorial and their data say.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tarefa::domain::DirMode;
 use tempfile::TempDir;
 
 use crate::app::{Running, TestApp, child_id, example, repository, text, time};
+use crate::service::{Answer, Service, nobody};
 
 /// Longer than any sleep in the examples, and shorter than the default time limit of a task.
 pub const MINUTE: SignedDuration = SignedDuration::from_secs(60);
@@ -200,4 +203,63 @@ async fn penguins_without_its_directory_fails_and_says_what_to_grant() {
     assert_eq!(extract["n_attempts"], 3);
     let message = text(&extract["failure"]["message"]);
     assert!(message.contains("grant its directory: `--dir examples/penguins/data=/data:ro`"), "{message}");
+}
+
+#[tokio::test]
+async fn monitoramento_tells_fast_slow_failing_and_absent_services_apart() {
+    let fast = Service::saying("ok").await;
+    // Each check but the third of this one fails.
+    let unsteady = Service::start({
+        let checks = AtomicU32::new(0);
+        move |_| match checks.fetch_add(1, Ordering::Relaxed) {
+            2 => Answer::Whole("200 OK", "", String::new()),
+            _ => Answer::Whole("503 Service Unavailable", "", String::new()),
+        }
+    })
+    .await;
+    let failing = Service::start(|_| Answer::Whole("500 Internal Server Error", "", String::new())).await;
+    let down = nobody().await;
+    let hosts = [&fast.host(), &unsteady.host(), &failing.host(), &down];
+    let app = hosts.iter().fold(TestApp::new(), |app, host| app.allow_http(host));
+    let app = with_example(app, "monitoramento").await;
+    let grants: Vec<_> = hosts.iter().map(|host| json!({"host": host})).collect();
+    let patient = 1e9;
+    let services = json!([
+        {"name": "rápido", "url": fast.url("/"), "limit_ms": patient},
+        {"name": "lento", "url": fast.url("/slow"), "limit_ms": 1e-6},
+        {"name": "instável", "url": unsteady.url("/"), "limit_ms": patient},
+        {"name": "com erro", "url": failing.url("/")},
+        {"name": "ausente", "url": format!("http://{down}/")},
+    ]);
+    let run = app
+        .run_with(json!({
+            "module": "monitoramento", "parameters": {"services": services}, "grants": {"http": grants},
+        }))
+        .await;
+    assert_eq!((&run["state"], &run["label"]), (&json!("completed"), &json!("alerta")), "{run}");
+    let report = &run["result"];
+    assert_eq!((&report["n_services"], &report["n_available"]), (&json!(5), &json!(3)), "{report}");
+    assert_eq!(report["availability_percent"], 60.0);
+    assert_eq!(report["services"][2]["metric"]["attempt"], 3, "{report}");
+    let alerts: Vec<_> = report["alerts"].as_array().unwrap().iter().map(text).collect();
+    assert!(alerts[0].starts_with("lento está lento: ") && alerts[0].ends_with(" ms, acima do limite de 0.000001 ms"));
+    let expected = [
+        "com erro está fora do ar: status 500".to_owned(),
+        format!("ausente está fora do ar: cannot GET `http://{down}/`: connection refused"),
+        "disponibilidade de 60.0%, abaixo do mínimo de 99.0%".to_owned(),
+    ];
+    assert_eq!(alerts[1..], expected);
+
+    let children = app.children(&text(&run["id"])).await;
+    let attempts: Vec<_> = children.iter().map(|child| (text(&child["name"]), child["n_attempts"].clone())).collect();
+    let expected = [("rápido", 1), ("lento", 1), ("instável", 3), ("com erro", 3), ("ausente", 3)];
+    assert_eq!(attempts, expected.map(|(name, n)| (format!("verificar({name})"), json!(n))));
+
+    let services = json!([{"name": "rápido", "url": fast.url("/"), "limit_ms": patient}]);
+    let run = app
+        .run_with(json!({
+            "module": "monitoramento", "parameters": {"services": services}, "grants": {"http": grants},
+        }))
+        .await;
+    assert_eq!((&run["label"], &run["result"]["alerts"]), (&json!("ok"), &json!([])), "{run}");
 }

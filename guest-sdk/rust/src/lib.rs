@@ -52,6 +52,10 @@
 //! Arguments and results pass between sandboxes as JSON. [`#[data]`](data) derives all that they need.
 //! `Result<T>` is [`Result<T, TaskError>`](TaskError), and `?` turns every standard error into one.
 //!
+//! # HTTP
+//!
+//! With the feature `http`, tasks send requests to hosts that the run was granted: the module `http`.
+//!
 //! # Tests
 //!
 //! `cargo test` needs no host: a call runs the function, `submit` runs it at once, sleeps return at once. See
@@ -86,6 +90,8 @@ mod context;
 mod entry;
 mod error;
 mod export;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod log;
 mod random;
 mod run;

@@ -30,6 +30,8 @@ pub use crate::log::Level;
 use crate::{Context, Result};
 
 type Double = Rc<dyn Fn(Value) -> Result<Value>>;
+#[cfg(feature = "http")]
+type HttpDouble = Rc<dyn Fn(&crate::http::Request) -> Result<crate::http::Response>>;
 
 thread_local! {
     pub(crate) static STATE: RefCell<State> = RefCell::new(State::default());
@@ -42,6 +44,8 @@ pub(crate) struct State {
     pub(crate) sleeps: Vec<Duration>,
     pub(crate) submitted: Vec<Submitted>,
     pub(crate) entries: HashMap<String, Double>,
+    #[cfg(feature = "http")]
+    pub(crate) http: Option<HttpDouble>,
     pub(crate) random: VecDeque<f64>,
     pub(crate) n_runs: u64,
 }
@@ -78,6 +82,12 @@ pub fn set_random(values: impl IntoIterator<Item = f64>) {
 /// Stands in for an entry, of this module or another: `set_entry("sales/load", |input| Ok(json!(3)))`.
 pub fn set_entry(name: &str, double: impl Fn(Value) -> Result<Value> + 'static) {
     STATE.with_borrow_mut(|state| state.entries.insert(name.to_owned(), Rc::new(double)));
+}
+
+/// Stands in for all hosts: `set_http(|request| Ok(Response::new(200, "fine")))`.
+#[cfg(feature = "http")]
+pub fn set_http(double: impl Fn(&crate::http::Request) -> Result<crate::http::Response> + 'static) {
+    STATE.with_borrow_mut(|state| state.http = Some(Rc::new(double)));
 }
 
 /// The log so far, oldest first.
@@ -130,6 +140,8 @@ impl Default for State {
             sleeps: Vec::new(),
             submitted: Vec::new(),
             entries: HashMap::new(),
+            #[cfg(feature = "http")]
+            http: None,
             random: VecDeque::new(),
             n_runs: 0,
         }

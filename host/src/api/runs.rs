@@ -100,6 +100,7 @@ async fn wait_for_end(app: &App, id: RunId, wait: Duration) -> Result<crate::dom
 }
 
 fn new_run(body: SubmitShape) -> NewRun {
+    let (dirs, http) = body.grants.map(|grants| (grants.dirs, grants.http)).unzip();
     NewRun {
         module: body.module,
         entry: body.entry,
@@ -114,7 +115,8 @@ fn new_run(body: SubmitShape) -> NewRun {
             metering: body.metering,
             tags: body.tags,
             timezone: body.timezone,
-            dirs: body.grants.map(|grants| grants.dirs),
+            dirs,
+            http,
         },
     }
 }

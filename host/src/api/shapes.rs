@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use crate::domain::attempt::HistoryItem;
 use crate::domain::graph::EdgeKind;
 use crate::domain::{
-    Attempt, Digest, DirGrant, Entry, Failure, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State, Usage,
-    WaitingFor,
+    Attempt, Digest, DirGrant, Entry, Failure, HttpGrant, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State,
+    Usage, WaitingFor,
 };
 
 /// One page of a list.
@@ -93,6 +93,8 @@ pub struct SubmitShape {
 pub struct GrantsShape {
     #[serde(default)]
     pub dirs: Vec<DirGrant>,
+    #[serde(default)]
+    pub http: Vec<HttpGrant>,
 }
 
 /// A run in lists.

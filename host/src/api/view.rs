@@ -69,7 +69,7 @@ pub(crate) fn details(app: &App, run: Run) -> Result<RunShape> {
         retries: settings.retries,
         tags: settings.tags,
         timezone: settings.timezone,
-        grants: GrantsShape { dirs: settings.dirs },
+        grants: GrantsShape { dirs: settings.dirs, http: settings.http },
         idempotency_key: run.idempotency_key.as_deref().map(str::to_owned),
         upstream: run.upstream.as_deref().cloned().unwrap_or_default(),
         children,

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use super::{AllowedDir, App};
-use crate::domain::{DirGrant, DirMode};
+use crate::domain::{DirGrant, DirMode, HttpGrant};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Directories of one run.
 const MAX_DIRS: usize = 16;
+/// Hosts of one run: each request looks through them.
+const MAX_HOSTS: usize = 64;
 
 impl App {
     /// Resolves granted directories once, links included, and checks each against what the operator allows.
@@ -20,6 +22,28 @@ impl App {
             return Err(Error::invalid(format!("{} directories are granted; the most is {MAX_DIRS}", dirs.len())));
         }
         dirs.into_iter().map(|grant| self.resolve_dir(grant)).collect()
+    }
+
+    /// Brings granted hosts into the form that requests are compared with, and checks each against what the operator
+    /// allows.
+    ///
+    /// # Errors
+    ///
+    /// `forbidden` for what may not be granted, `invalid` for what is no `HOST:PORT` or no method.
+    pub(super) fn check_http(&self, grants: Vec<HttpGrant>) -> Result<Vec<HttpGrant>> {
+        if grants.len() > MAX_HOSTS {
+            return Err(Error::invalid(format!("{} hosts are granted; the most is {MAX_HOSTS}", grants.len())));
+        }
+        grants.into_iter().map(|grant| self.check_host(grant)).collect()
+    }
+
+    fn check_host(&self, grant: HttpGrant) -> Result<HttpGrant> {
+        let grant = grant.normalised().map_err(Error::invalid)?;
+        if self.config.allowed_http.contains(&grant.host) {
+            return Ok(grant);
+        }
+        let message = format!("`{0}` may not be granted: start the server with `--allow-http {0}`", grant.host);
+        Err(Error::new(ErrorKind::Forbidden, message))
     }
 
     fn resolve_dir(&self, grant: DirGrant) -> Result<DirGrant> {

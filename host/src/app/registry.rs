@@ -90,6 +90,7 @@ impl Plan {
             metering: patch.metering.or(inherited.metering).unwrap_or_default(),
             timezone: patch.timezone.clone().or_else(|| inherited.timezone.clone()).unwrap_or_else(|| "UTC".to_owned()),
             dirs: patch.dirs.clone().or_else(|| inherited.dirs.clone()).unwrap_or_default(),
+            http: patch.http.clone().or_else(|| inherited.http.clone()).unwrap_or_default(),
         };
         Plan {
             entry_name: entry.name.as_str().into(),
@@ -192,6 +193,7 @@ impl App {
             tags: Vec::new(),
             timezone: self.config.timezone.clone(),
             dirs: Vec::new(),
+            http: Vec::new(),
         }
     }
 }

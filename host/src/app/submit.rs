@@ -53,6 +53,9 @@ impl App {
         if let Some(dirs) = settings.dirs {
             settings.dirs = Some(self.resolve_dirs(dirs)?);
         }
+        if let Some(http) = settings.http {
+            settings.http = Some(self.check_http(http)?);
+        }
         let plan = Plan::new(version, index, &settings, &settings);
         let parameters = plan.schema().complete(new.parameters).map_err(Error::invalid)?;
         let run = self.new_run(&plan, parameters, new.name, new.idempotency_key, new.scheduled_at)?;
@@ -156,6 +159,7 @@ fn frozen(plan: &Plan) -> SettingsPatch {
         tags: Some(settings.tags.clone()),
         timezone: Some(settings.timezone.clone()),
         dirs: (!settings.dirs.is_empty()).then(|| settings.dirs.clone()),
+        http: (!settings.http.is_empty()).then(|| settings.http.clone()),
     }
 }
 

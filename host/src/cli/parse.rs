@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::SignedDuration;
 
 use crate::app::AllowedDir;
-use crate::domain::{DirGrant, DirMode};
+use crate::domain::{DirGrant, DirMode, HttpGrant};
 
 /// `64MiB`, `1.5 GB`, `4096`: a size in bytes.
 pub(super) fn size(text: &str) -> Result<u64, String> {
@@ -67,6 +67,19 @@ pub(super) fn dir(text: &str) -> Result<DirGrant, String> {
 pub(super) fn allowed_dir(text: &str) -> Result<AllowedDir, String> {
     let (path, mode) = mode(text)?;
     Ok(AllowedDir { path: absolute(path)?.into(), mode })
+}
+
+/// `HOST:PORT`: what a run's tasks may send requests to, with any method.
+pub(super) fn http(text: &str) -> Result<HttpGrant, String> {
+    HttpGrant { host: text.to_owned(), methods: None }.normalised()
+}
+
+/// A collector's URL. An empty one is none, as OpenTelemetry has it for its environment variable.
+pub(super) fn collector(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.starts_with("http://") {
+        return Ok(text.to_owned());
+    }
+    Err(format!("`{text}` is no collector: write it as `http://HOST:4318`; there is no `https` yet"))
 }
 
 fn mode(text: &str) -> Result<(&str, DirMode), String> {

@@ -10,14 +10,14 @@ use super::follow::{Follower, ended};
 use super::format::{between, duration, harmless, short_id};
 use super::output::state_colour;
 use super::register::{Component, registered, short_digest};
-use super::session::Session;
+use super::session::{Grantable, Session};
 use super::signals::{Signals, Stop};
 use super::tree::Tree;
 use super::{Context, NOT_COMPLETED, params, parse};
 use crate::api::shapes::{GrantsShape, ModuleShape, RunShape, SubmitShape};
 use crate::app::AllowedDir;
 use crate::client::Client;
-use crate::domain::{DirGrant, Entry, FailureKind, LimitsPatch, Metering, Retries, State};
+use crate::domain::{DirGrant, Entry, FailureKind, HttpGrant, LimitsPatch, Metering, Retries, State};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long the reply to the submit may wait for the end of the run: what is shorter needs no second call.
@@ -40,6 +40,9 @@ pub(super) struct Args {
     /// A directory that the run's tasks may open: HOST=/GUEST, read-only unless `:rw` follows
     #[arg(long = "dir", value_name = "HOST=/GUEST[:ro|:rw]", value_parser = parse::dir)]
     dirs: Vec<DirGrant>,
+    /// A host and port that the run's tasks may send HTTP requests to
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse::http)]
+    http: Vec<HttpGrant>,
     /// The run's name
     #[arg(long)]
     name: Option<String>,
@@ -90,10 +93,13 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
         Target::File(file) => Some(Component::read(&file, None)?),
         Target::Module(_) => None,
     };
-    // Who runs an embedded server may grant what they may read.
-    let grantable = |dir: &DirGrant| AllowedDir { path: dir.host.clone().into(), mode: dir.mode };
-    let grantable: Vec<AllowedDir> = args.dirs.iter().map(grantable).collect();
-    let session = Session::open_quietly(context, &grantable).await?;
+    // Who runs an embedded server may grant what they may read and reach.
+    let allowed_dir = |dir: &DirGrant| AllowedDir { path: dir.host.clone().into(), mode: dir.mode };
+    let grantable = Grantable {
+        dirs: args.dirs.iter().map(allowed_dir).collect(),
+        http: args.http.iter().map(|grant| grant.host.clone()).collect(),
+    };
+    let session = Session::open_quietly(context, grantable).await?;
     if !args.quiet {
         session.say_which(context);
     }
@@ -196,7 +202,8 @@ impl Args {
             metering: self.metering,
             tags: (!self.tags.is_empty()).then(|| self.tags.clone()),
             timezone: self.timezone.clone(),
-            grants: (!self.dirs.is_empty()).then(|| GrantsShape { dirs: self.dirs.clone() }),
+            grants: (!self.dirs.is_empty() || !self.http.is_empty())
+                .then(|| GrantsShape { dirs: self.dirs.clone(), http: self.http.clone() }),
             ..SubmitShape::default()
         })
     }

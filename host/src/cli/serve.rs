@@ -11,6 +11,7 @@ use super::{Context, parse};
 use crate::api::shapes::{Health, RunSummary};
 use crate::app::AllowedDir;
 use crate::client::Client;
+use crate::domain::http::host_and_port;
 use crate::error::Result;
 use crate::server::{DEFAULT_FLOWS, Server, ServerConfig};
 
@@ -32,6 +33,12 @@ pub(super) struct Args {
     /// A directory that runs may be granted, with all in it; read-only unless `:rw` follows
     #[arg(long = "allow-dir", value_name = "PATH[:ro|:rw]", value_parser = parse::allowed_dir)]
     allow_dirs: Vec<AllowedDir>,
+    /// A host and port that runs may be granted
+    #[arg(long = "allow-http", value_name = "HOST:PORT", value_parser = host_and_port)]
+    allow_http: Vec<String>,
+    /// An OpenTelemetry collector, such as http://127.0.0.1:4318, that gets finished runs as traces
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_parser = parse::collector)]
+    otlp_endpoint: Option<String>,
     /// Flows that may be in memory at a time
     #[arg(long, value_name = "N", default_value_t = DEFAULT_FLOWS)]
     flows: usize,
@@ -54,6 +61,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
         flows: args.flows.max(1),
         allowed_hosts: args.allow_hosts,
         allowed_dirs: args.allow_dirs,
+        allowed_http: args.allow_http,
+        otlp_endpoint: args.otlp_endpoint.filter(|endpoint| !endpoint.is_empty()),
         timezone: args.timezone,
         serves: true,
         ..ServerConfig::new(context.data_dir.clone())

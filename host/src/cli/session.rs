@@ -16,6 +16,14 @@ const EMBEDDED_GRACE: Duration = Duration::from_secs(2);
 const STARTING_TRIES: u32 = 50;
 const STARTING_INTERVAL: Duration = Duration::from_millis(100);
 
+/// What an embedded server may grant.
+#[derive(Clone, Default)]
+pub(super) struct Grantable {
+    pub(super) dirs: Vec<AllowedDir>,
+    /// Each as `HOST:PORT`.
+    pub(super) http: Vec<String>,
+}
+
 /// A server to talk to, until [`Session::close`].
 pub(super) struct Session {
     pub(super) client: Client,
@@ -25,7 +33,7 @@ pub(super) struct Session {
 impl Session {
     /// Opens, and says on stderr which server it is.
     pub(super) async fn open(context: &Context) -> Result<Session> {
-        let session = Session::open_quietly(context, &[]).await?;
+        let session = Session::open_quietly(context, Grantable::default()).await?;
         session.say_which(context);
         Ok(session)
     }
@@ -38,13 +46,13 @@ impl Session {
         });
     }
 
-    /// Says nothing. An embedded server may grant the directories in `dirs`: its user may open them anyway.
-    pub(super) async fn open_quietly(context: &Context, dirs: &[AllowedDir]) -> Result<Session> {
+    /// Says nothing. An embedded server may grant what is in `grantable`: its user may open and reach it anyway.
+    pub(super) async fn open_quietly(context: &Context, grantable: Grantable) -> Result<Session> {
         for _ in 0..STARTING_TRIES {
             if let Some(holder) = datadir::find_server(&context.data_dir)? {
                 return Ok(Session { client: Client::new(&holder.url)?, embedded: None });
             }
-            match Server::start(config(context, dirs)).await {
+            match Server::start(config(context, grantable.clone())).await {
                 Ok(server) => return Ok(Session { client: Client::new(&server.url())?, embedded: Some(server) }),
                 // Another process was quicker, and may not answer yet.
                 Err(error) if error.kind == ErrorKind::Conflict => tokio::time::sleep(STARTING_INTERVAL).await,
@@ -77,11 +85,12 @@ impl Session {
 }
 
 /// A server within this process, which runs what this process submits.
-fn config(context: &Context, dirs: &[AllowedDir]) -> ServerConfig {
+fn config(context: &Context, grantable: Grantable) -> ServerConfig {
     ServerConfig {
         serves: false,
         claims: false,
-        allowed_dirs: dirs.to_vec(),
+        allowed_dirs: grantable.dirs,
+        allowed_http: grantable.http,
         ..ServerConfig::new(context.data_dir.clone())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, DirGrant, Failure, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State, Usage};
+use super::{Digest, DirGrant, Failure, HttpGrant, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State, Usage};
 
 /// The longest name of a run and of a label, in characters.
 pub const MAX_RUN_NAME: usize = 200;
@@ -144,6 +144,8 @@ pub struct Settings {
     pub timezone: String,
     /// Directories that the tasks of this run may open.
     pub dirs: Vec<DirGrant>,
+    /// Hosts that the tasks of this run may send requests to.
+    pub http: Vec<HttpGrant>,
 }
 
 /// What a submit says on how to carry a run out; what is absent is as the entry says, or as the parent run has it.
@@ -162,6 +164,8 @@ pub struct SettingsPatch {
     pub timezone: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dirs: Option<Vec<DirGrant>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<Vec<HttpGrant>>,
 }
 
 /// A run's name where it was given none: the entry's title and, for a child, its place.

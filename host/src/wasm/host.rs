@@ -3,6 +3,7 @@
 mod clocks;
 mod context;
 mod dirs;
+mod http;
 pub mod log;
 mod output;
 mod runs;
@@ -22,8 +23,11 @@ use crate::domain::{DirMode, Failure, FailureKind, Kind, RunId};
 
 pub use log::Level;
 
-/// Handles that one guest may hold at once.
-const MAX_HANDLES: usize = 100_000;
+/// Handles that a flow may hold at once, most of them runs.
+const MAX_FLOW_HANDLES: usize = 100_000;
+/// Handles that a task may hold at once. The largest that there are, HTTP requests with headers and pieces of a body,
+/// are 48 KiB in the host: as much together as a guest may have of memory by default.
+const MAX_TASK_HANDLES: usize = 4096;
 
 /// Random bytes that a guest may ask for in one call: a few milliseconds of work.
 const MAX_RANDOM_BYTES: u64 = 16 << 20;
@@ -94,6 +98,7 @@ pub struct HostState {
     pub limiter: Limiter,
     job: Arc<Job>,
     output: Arc<output::Shared>,
+    http: http::Http,
     label: Option<String>,
 }
 
@@ -126,9 +131,13 @@ impl HostState {
                 .map_err(|error| denied(error.root_cause().to_string()))?;
         }
         let mut table = ResourceTable::new();
-        table.set_max_capacity(MAX_HANDLES);
+        table.set_max_capacity(match job.run.kind {
+            Kind::Task => MAX_TASK_HANDLES,
+            Kind::Flow => MAX_FLOW_HANDLES,
+        });
+        let http = http::Http::new(job.clone());
         let limiter = Limiter::new(job.settings.limits.memory_bytes);
-        Ok(HostState { wasi: wasi.build(), table, limiter, job, output, label: None })
+        Ok(HostState { wasi: wasi.build(), table, limiter, job, output, http, label: None })
     }
 
     /// The label that the guest gave its outcome.
@@ -164,6 +173,7 @@ impl tarefa::guest::types::Host for HostState {}
 pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<HostState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    http::add_to_linker(&mut linker)?;
     // WASI's own sleeps follow the system's time alone: ours follow the clock that the rest of the host has.
     linker.allow_shadowing(true);
     clocks::add_to_linker(&mut linker)?;

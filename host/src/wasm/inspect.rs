@@ -133,6 +133,7 @@ fn describe_job(digest: &Digest) -> Job {
         tags: Vec::new(),
         timezone: "UTC".to_owned(),
         dirs: Vec::new(),
+        http: Vec::new(),
     };
     Job {
         run: Arc::new(run),

@@ -109,8 +109,8 @@ impl Component {
     }
 }
 
-/// Gives the thread back after host calls that took long together: they cost no fuel, so that a guest that does
-/// nothing else would keep it.
+/// Looks in after each host call. It gives the thread back after calls that took long together: they cost no fuel, so
+/// that a guest that does nothing else would keep it. And it ends an attempt that was denied something.
 struct Turns {
     start: Instant,
     /// Microseconds from `start` to the last turn's end.
@@ -125,9 +125,16 @@ impl Turns {
 
 #[wasmtime_wasi::async_trait]
 impl CallHookHandler<HostState> for Turns {
-    async fn handle_call_event(&self, _: StoreContextMut<'_, HostState>, event: CallHook) -> wasmtime::Result<()> {
+    async fn handle_call_event(
+        &self,
+        mut store: StoreContextMut<'_, HostState>,
+        event: CallHook,
+    ) -> wasmtime::Result<()> {
         if !matches!(event, CallHook::ReturningFromHost) {
             return Ok(());
+        }
+        if let Some(failure) = store.data_mut().take_denied() {
+            return Err(Stop(failure).into());
         }
         let now_us = self.start.elapsed().as_micros() as u64;
         if now_us - self.last_us.load(Ordering::Relaxed) > TURN_US {
