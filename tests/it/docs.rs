@@ -4,8 +4,7 @@
 //! with `$ `, and go on after a backslash; the others are what one sees: each must be among the lines of the output,
 //! numbers, ids, durations and spaces aside, where `…` stands for anything. A command fails exactly where a line
 //! `error: …` is shown. Other blocks are not run. A document is one session of bash in a folder of its own that has the
-//! `examples`; there `/tmp` means that folder, `/home/ana` is the user's home in what is shown, and `tarefa serve` goes on
-//! in the background.
+//! `examples`; its `/tmp` and its `/home/ana` are folders therein, and `tarefa serve` goes on in the background.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -55,29 +54,30 @@ fn commands(text: &str) -> Vec<Shown> {
 
 /// Runs a document in a folder of its own, and says what is not as it shows.
 fn check(document: &Path, text: &str, scratch: &Path) -> Vec<String> {
+    let folder = scratch.to_str().expect("UTF-8");
     let shown = commands(text);
     let mut script = SESSION.to_owned();
     for Shown { command, .. } in &shown {
-        let command = command.replace("/tmp", scratch.to_str().expect("UTF-8"));
+        let command = command.replace("/tmp", &format!("{folder}/tmp"));
         script += &format!("{command}\nprintf '\\n{MARK}%s\\n' $?\n");
     }
-    let output = bash(&script, scratch);
-    let folder = scratch.to_str().expect("UTF-8");
-    let output = output.replace(&format!("{folder}/home"), "/home").replace(folder, "/tmp");
+    let output = bash(&script, scratch).replace(folder, "");
     let mut outputs = output.split(MARK);
     let mut seen = outputs.next().unwrap_or_default();
     let mut wrong = Vec::new();
     for Shown { line, command, output } in shown {
+        let what = format!("{}:{line}: `{command}`", document.display());
         let Some((code, rest)) = outputs.next().and_then(|rest| rest.split_once('\n')) else {
-            wrong.push(format!("{}:{line}: the session ended in `{command}`:\n{seen}", document.display()));
+            wrong.push(format!("{what} ended the session:\n{seen}"));
             break;
         };
+        let missing = missing(&output, seen);
+        if !missing.is_empty() {
+            wrong.push(format!("{what} does not show\n{}\nbut\n{seen}", missing.join("\n")));
+        }
         let fails = output.iter().any(|line| line.starts_with("error: "));
         if fails == (code == "0") {
-            wrong.push(format!("{}:{line}: `{command}` ended with {code}:\n{seen}", document.display()));
-        }
-        for expected in missing(&output, seen) {
-            wrong.push(format!("{}:{line}: `{command}` does not show `{expected}`:\n{seen}", document.display()));
+            wrong.push(format!("{what} ended with {code}:\n{seen}"));
         }
         seen = rest;
     }
@@ -178,7 +178,9 @@ fn without_numbers(word: &str) -> String {
 fn scratch() -> tempfile::TempDir {
     let scratch = tempfile::tempdir().expect("a directory");
     let path = scratch.path();
-    fs::create_dir(path.join("bin")).expect("makes a folder");
+    for folder in ["bin", "tmp"] {
+        fs::create_dir(path.join(folder)).expect("makes a folder");
+    }
     symlink(env!("CARGO_BIN_EXE_tarefa"), path.join("bin/tarefa")).expect("links the binary");
     symlink(repository().join("examples"), path.join("examples")).expect("links the examples");
     share_cache(&path.join(DATA));
@@ -194,15 +196,15 @@ fn check_template() -> Vec<String> {
     check(Path::new("host/template/README.md"), &text, scratch.path())
 }
 
+/// The READMEs and the pages of `docs`, below the repository.
 fn documents() -> Vec<PathBuf> {
-    let mut documents = vec![PathBuf::from("README.md")];
-    for (folder, file) in [("examples", "README.md"), ("docs", "")] {
-        for entry in fs::read_dir(repository().join(folder)).expect("reads") {
-            let path = Path::new(folder).join(entry.expect("reads").file_name()).join(file);
-            documents.push(path);
-        }
-    }
-    documents
+    let within = |folder: &'static str| {
+        let entries = fs::read_dir(repository().join(folder)).expect("reads");
+        entries.map(move |entry| Path::new(folder).join(entry.expect("reads").file_name()))
+    };
+    let examples = within("examples").map(|example| example.join("README.md"));
+    let pages = within("docs").filter(|page| page.extension().is_some_and(|extension| extension == "md"));
+    std::iter::once("README.md".into()).chain(examples).chain(pages).collect()
 }
 
 #[test]

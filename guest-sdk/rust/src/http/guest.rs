@@ -105,9 +105,11 @@ impl Exchange<'_> {
                 Ok(piece) => body.extend_from_slice(&piece),
                 Err(StreamError::Closed) => return Ok(body),
                 Err(StreamError::LastOperationFailed(error)) => {
-                    // Wasmtime 48 has no code for what ends a body early, only words.
-                    let words = || TaskError::new(self.cannot(error.to_debug_string()));
-                    return Err(http_error_code(&error).map_or_else(words, |code| self.failed(&code)));
+                    return Err(match http_error_code(&error) {
+                        Some(code) => self.failed(&code),
+                        // Wasmtime 48 has no code for what ends a body early, only words; a backtrace may follow.
+                        None => TaskError::new(self.cannot(error.to_debug_string().lines().next().unwrap_or_default())),
+                    });
                 }
             }
         }
@@ -165,8 +167,9 @@ fn reason(code: &ErrorCode) -> String {
 
 fn options(request: &Request) -> RequestOptions {
     let options = RequestOptions::new();
-    if let Some(timeout) = request.timeout.map(nanos) {
-        // The whole has less time than each part: only who waits longer than the host does needs these.
+    if let Some(timeout) = request.timeout {
+        // Who waits longer than the host does must say so. A second more, since it is the whole that has so much time.
+        let timeout = nanos(timeout.saturating_add(Duration::from_secs(1)));
         let _ = options.set_connect_timeout(Some(timeout));
         let _ = options.set_first_byte_timeout(Some(timeout));
         let _ = options.set_between_bytes_timeout(Some(timeout));
