@@ -16,6 +16,7 @@ use crate::domain::limits::LimitCaps;
 use crate::domain::{DirMode, Run, RunId, State};
 use crate::error::{Error, Result};
 use crate::events::{CancelRequest, Events};
+use crate::metrics::Metrics;
 use crate::store::{Cancelled, Store};
 use crate::wasm::Wasm;
 use registry::Registry;
@@ -47,6 +48,7 @@ pub struct App {
     pub wasm: Wasm,
     pub events: Events,
     pub clock: Clock,
+    pub metrics: Metrics,
     pub config: AppConfig,
     registry: Registry,
     ids: Mutex<ContextV7>,
@@ -59,6 +61,7 @@ impl App {
             wasm,
             events,
             clock,
+            metrics: Metrics::new(),
             config,
             registry: Registry::default(),
             ids: Mutex::new(ContextV7::new()),
@@ -86,7 +89,10 @@ impl App {
             Cancelled::Already(state) => {
                 return Err(Error::conflict(format!("run `{id}` is {} already", state.as_str())));
             }
-            Cancelled::AtOnce => self.events.run_finished(id),
+            Cancelled::AtOnce => {
+                self.metrics.finished(&self.run(id)?);
+                self.events.run_finished(id);
+            }
             Cancelled::Asked => {
                 let parent = self.run(id)?.parent;
                 // The worker is gone only while the server stops; then the next start settles the run.

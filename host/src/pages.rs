@@ -1,5 +1,7 @@
 //! The pages, rendered here: they work without a script.
 
+mod docs;
+
 use std::sync::LazyLock;
 
 use axum::extract::State;
@@ -10,6 +12,8 @@ use minijinja::{Environment, Value, context};
 use crate::api::{self, ApiState, Id, summary};
 use crate::error::Result;
 use crate::store::{LogFilter, RunFilter};
+
+pub use docs::docs;
 
 /// Runs on the first page, and runs below one on its own.
 const RUNS: usize = 50;
@@ -23,6 +27,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
         ("base.html", include_str!("pages/base.html")),
         ("index.html", include_str!("pages/index.html")),
         ("run.html", include_str!("pages/run.html")),
+        ("docs.html", include_str!("pages/docs.html")),
     ] {
         environment.add_template(name, source).expect("a template of ours is well formed");
     }

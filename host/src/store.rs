@@ -4,6 +4,7 @@
 //! one transaction, on its own thread; what nobody asks for is committed within [`FLUSH_INTERVAL`].
 
 mod sqlite;
+mod watch;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::domain::{Attempt, Kind, Run, RunId, State};
 use crate::error::{Error, ErrorKind};
 
 pub use sqlite::{LogFilter, Store, StoreError};
+pub use watch::{News, Watch};
 
 /// How long a write may wait for somebody to commit it.
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(5);

@@ -6,9 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::ApiState;
 use super::extract::{Id, JsonBody, Query};
+use super::openapi::{Conflict, Invalid, NotFound, TooLarge, UnsupportedMediaType};
 use super::shapes::{LogShape, Page, RunShape, RunSummary, SubmitShape};
 use super::view::{self, summary};
 use crate::app::{App, NewRun};
@@ -24,49 +26,86 @@ const MAX_LONG_LIMIT: usize = 1000;
 /// A client that waits longer asks again.
 const MAX_WAIT_SECONDS: f64 = 300.0;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SubmitQuery {
     /// Seconds to wait for the end of the run.
+    #[param(minimum = 0, maximum = 300)]
     wait: Option<f64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
     /// One state, or several with commas.
+    #[param(example = "failed,crashed")]
     state: Option<String>,
+    #[param(inline)]
     kind: Option<Kind>,
     module: Option<String>,
     entry: Option<String>,
+    /// Only runs that no flow submitted.
+    #[param(default = false)]
     root: Option<bool>,
+    /// Only runs submitted at this time or later.
     since: Option<Timestamp>,
+    /// Only runs submitted before this time.
     until: Option<Timestamp>,
+    /// A part of the run's name, entry, module or id.
     q: Option<String>,
+    /// Items of one page.
+    #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<usize>,
+    /// Where the last page said that the next begins.
+    #[param(value_type = Option<RunId>)]
     cursor: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ChildrenQuery {
     /// The execution of the flow; the newest where it is absent.
     generation: Option<u32>,
+    /// Items of one page.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
     limit: Option<usize>,
+    /// Where the last page said that the next begins.
     cursor: Option<u32>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogsQuery {
     /// The least level that is shown.
+    #[param(default = "trace", example = "warn")]
     level: Option<String>,
     /// Only lines after this number.
+    #[param(default = 0)]
     after: Option<i64>,
+    /// Where the last page said that the next begins.
     cursor: Option<i64>,
+    /// Items of one page.
+    #[param(minimum = 1, maximum = 1000, default = 1000)]
     limit: Option<usize>,
 }
 
+/// Submit a run
+///
+/// It is on record before the reply. With `wait` the reply comes when the run is final or the time is up.
+#[utoipa::path(
+    post, path = "/api/runs", tag = "runs", operation_id = "submit_run",
+    params(SubmitQuery),
+    request_body = SubmitShape,
+    responses(
+        (status = 201, description = "The run is on record", body = RunShape),
+        (status = 200, description = "The idempotency key stands for this run already", body = RunShape),
+        Invalid, NotFound, Conflict, TooLarge, UnsupportedMediaType,
+    ),
+)]
 pub(super) async fn submit(
     State(state): State<ApiState>,
     Query(query): Query<SubmitQuery>,
@@ -119,6 +158,12 @@ fn new_run(body: SubmitShape) -> NewRun {
     }
 }
 
+/// List runs, newest first
+#[utoipa::path(
+    get, path = "/api/runs", tag = "runs", operation_id = "list_runs",
+    params(ListQuery),
+    responses((status = 200, description = "One page", body = Page<RunSummary>), Invalid),
+)]
 pub(super) async fn list(
     State(state): State<ApiState>,
     Query(query): Query<ListQuery>,
@@ -148,11 +193,23 @@ pub(super) async fn list(
     Ok(Json(page.await?))
 }
 
+/// Show a run with all that is known of it
+#[utoipa::path(
+    get, path = "/api/runs/{id}", tag = "runs", operation_id = "show_run",
+    params(("id" = RunId, Path, description = "The run")),
+    responses((status = 200, description = "The run", body = RunShape), Invalid, NotFound),
+)]
 pub(super) async fn show(State(state): State<ApiState>, Id(id): Id) -> Result<Json<RunShape>> {
     let run = state.app.run(id)?;
     Ok(Json(view::details(&state.app, run)?))
 }
 
+/// List the runs that a flow submitted, in that order
+#[utoipa::path(
+    get, path = "/api/runs/{id}/children", tag = "runs", operation_id = "list_children",
+    params(("id" = RunId, Path, description = "The flow's run"), ChildrenQuery),
+    responses((status = 200, description = "One page", body = Page<RunSummary>), Invalid, NotFound),
+)]
 pub(super) async fn children(
     State(state): State<ApiState>,
     Id(id): Id,
@@ -171,6 +228,12 @@ pub(super) async fn children(
     Ok(Json(page.await?))
 }
 
+/// Read the log of a run and all below it, oldest line first
+#[utoipa::path(
+    get, path = "/api/runs/{id}/logs", tag = "runs", operation_id = "read_log",
+    params(("id" = RunId, Path, description = "The run"), LogsQuery),
+    responses((status = 200, description = "One page", body = Page<LogShape>), Invalid, NotFound),
+)]
 pub(super) async fn logs(
     State(state): State<ApiState>,
     Id(id): Id,
@@ -193,6 +256,14 @@ pub(super) async fn logs(
     Ok(Json(page.await?))
 }
 
+/// Cancel a run and all below it
+///
+/// What no worker holds is over at once; the rest is `cancelling` until its worker has ended it.
+#[utoipa::path(
+    post, path = "/api/runs/{id}/cancel", tag = "runs", operation_id = "cancel_run",
+    params(("id" = RunId, Path, description = "The run")),
+    responses((status = 200, description = "The run as it is now", body = RunShape), Invalid, NotFound, Conflict),
+)]
 pub(super) async fn cancel(State(state): State<ApiState>, Id(id): Id) -> Result<Json<RunShape>> {
     let run = state.app.cancel(id).await?;
     Ok(Json(view::details(&state.app, run)?))

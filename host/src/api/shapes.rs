@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::domain::attempt::HistoryItem;
 use crate::domain::{
@@ -11,14 +12,14 @@ use crate::domain::{
 };
 
 /// One page of a list.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Page<T> {
     pub items: Vec<T>,
     /// Give it back as `?cursor=` for the next page; absent on the last.
     pub next_cursor: Option<String>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     pub status: String,
     pub version: String,
@@ -31,7 +32,7 @@ pub struct Health {
 }
 
 /// A module in lists and after its registration.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ModuleShape {
     pub name: String,
     /// Of the newest version.
@@ -44,7 +45,7 @@ pub struct ModuleShape {
     pub versions: Option<Vec<VersionShape>>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct VersionShape {
     pub digest: Digest,
     pub size_bytes: u64,
@@ -52,14 +53,16 @@ pub struct VersionShape {
 }
 
 /// The body of `POST /api/runs`.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"module": "flow_paralelo", "parameters": {}}))]
 pub struct SubmitShape {
     pub module: String,
     /// May be left out where the module has one flow, or one entry.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub entry: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<Object>)]
     pub parameters: Option<serde_json::Map<String, serde_json::Value>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
@@ -87,7 +90,7 @@ pub struct SubmitShape {
     pub grants: Option<GrantsShape>,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GrantsShape {
     #[serde(default)]
@@ -95,7 +98,7 @@ pub struct GrantsShape {
 }
 
 /// A run in lists.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct RunSummary {
     pub id: RunId,
     pub kind: Kind,
@@ -122,12 +125,15 @@ pub struct RunSummary {
 }
 
 /// A run with all that is known of it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct RunShape {
     #[serde(flatten)]
     pub summary: RunSummary,
     pub root_id: RunId,
+    #[schema(value_type = Object)]
     pub parameters: Box<RawValue>,
+    /// Any JSON.
+    #[schema(value_type = Option<serde_json::Value>)]
     pub result: Option<Box<RawValue>>,
     pub limits: Limits,
     pub retries: Retries,
@@ -144,7 +150,7 @@ pub struct RunShape {
 }
 
 /// A line of a run's log.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct LogShape {
     /// Grows with each line; give it back as `?after=`.
     pub no: i64,
@@ -156,12 +162,12 @@ pub struct LogShape {
 }
 
 /// Every error's body.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ErrorShape {
     pub error: ErrorBody,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ErrorBody {
     pub kind: crate::error::ErrorKind,
     pub message: String,

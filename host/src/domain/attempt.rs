@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Failure, State};
 
 /// What an attempt used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Usage {
     /// Units of fuel; 0 where the run is metered by time.
     pub fuel: u64,
@@ -36,7 +37,7 @@ impl Outcome {
 }
 
 /// An attempt as it is stored and shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Attempt {
     /// Counted from 1.
     pub number: u32,
@@ -49,7 +50,7 @@ pub struct Attempt {
 }
 
 /// One change of a run's state.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HistoryItem {
     pub at: Timestamp,
     pub state: State,

@@ -7,13 +7,14 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// The highest place of a child within one generation, plus one: 20 bits of a child's id.
 pub const MAX_CHILDREN: u32 = 1 << 20;
 
 /// A run's identifier: UUIDv7 for a run that a caller submitted, UUIDv8 for a child.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct RunId(pub Uuid);
 
@@ -74,7 +75,8 @@ impl FromStr for RunId {
 }
 
 /// The sha-256 of a module's bytes, in lower-case hexadecimal.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
 #[serde(transparent)]
 pub struct Digest(pub std::sync::Arc<str>);
 

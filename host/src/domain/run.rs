@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Digest, DirGrant, Failure, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State, Usage};
 
@@ -109,7 +110,7 @@ pub struct Parent {
 }
 
 /// Places (`seq`) of the siblings that a child depends on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Upstream {
     /// Their output is an argument.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]

@@ -1,9 +1,10 @@
 //! Where a run is.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Where a run is. The last four are final.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     Scheduled,
@@ -50,7 +51,7 @@ impl State {
 }
 
 /// What an unfinished run waits for; shown, never deciding a transition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitingFor {
     /// A slot, or the runs whose output it takes.

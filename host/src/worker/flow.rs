@@ -152,7 +152,7 @@ impl FlowRun {
         let mut children = self.children();
         let no = children.next_no();
         let event = Write::ChildFinished { flow: self.run.id, generation: self.run.generation, no, seq, at: now };
-        let Some(ticket) = live.record(self.worker.store(), |run| finish(run, state, outcome, now), [event]) else {
+        let Some(ticket) = live.record(&self.worker.app, |run| finish(run, state, outcome, now), [event]) else {
             return;
         };
         for (seq, work) in children.finish(seq, &outcome.result, ticket) {

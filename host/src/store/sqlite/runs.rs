@@ -1,15 +1,17 @@
 //! Runs: submitted, listed, shown, cancelled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
+use super::logs::is_below;
 use super::rows::{self, LISTED, RUN, json, micros, run, state, timestamp, usage};
 use super::{Result, Store};
 use crate::domain::attempt::HistoryItem;
 use crate::domain::{Attempt, Run, RunId, State};
+use crate::store::watch::Changed;
 use crate::store::{Cancelled, Inserted, RunFilter};
 
 impl Store {
@@ -39,6 +41,21 @@ impl Store {
 
     pub fn run(&self, id: RunId) -> Result<Option<Run>> {
         self.read(|connection| select(connection, id))
+    }
+
+    /// Those of `ids` that are `top` or lie below it; without inputs and results. `root` is the top of their tree.
+    pub fn runs_below(&self, top: RunId, root: RunId, ids: &[RunId]) -> Result<Vec<Run>> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(&format!("{LISTED} WHERE r.id = ?"))?;
+            let mut below = HashMap::from([(top, true)]);
+            let mut runs = Vec::with_capacity(ids.len());
+            for &id in ids {
+                if top == root || is_below(connection, id, &mut below)? {
+                    runs.extend(statement.query([id.as_bytes()])?.next()?.map(run).transpose()?);
+                }
+            }
+            Ok(runs)
+        })
     }
 
     /// One page of runs, newest first; without inputs and results.
@@ -172,7 +189,7 @@ impl Store {
 
     /// Cancels a run and all below it: what no worker holds is over at once, the rest is asked to end.
     pub fn cancel(&self, id: RunId, now: Timestamp, reason: &str) -> Result<Cancelled> {
-        self.transact(|transaction| {
+        self.transact_on_runs(|transaction, changed| {
             let Some(run) = select(transaction, id)? else { return Ok(Cancelled::NoSuchRun) };
             if run.state.is_final() {
                 return Ok(Cancelled::Already(run.state));
@@ -183,6 +200,7 @@ impl Store {
                 for child in unfinished_children(transaction, &run)? {
                     open.push((child, "its flow was cancelled"));
                 }
+                changed.push(Changed::run(&run));
                 let held = run.worker.is_some();
                 asked |= held;
                 let state = if held { State::Cancelling } else { State::Cancelled };

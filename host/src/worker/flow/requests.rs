@@ -133,7 +133,7 @@ impl FlowRun {
             at: now,
         };
         let ticket = live
-            .record(self.worker.store(), |run| finish(run, State::Failed, &outcome, now), [event])
+            .record(&self.worker.app, |run| finish(run, State::Failed, &outcome, now), [event])
             .expect("a run that was just made is not final");
         children.add_finished(&outcome.result, ticket);
     }

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Holds the API to its own description: schemathesis asks a fresh server for what `/api/openapi.json` allows, and for what
+# it does not, and compares the replies with what it says. Needs the host and the guests to be built.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Pinned: the version whose questions this server has answered.
+schemathesis=4.32.5
+# The same questions each time.
+seed=20260102
+venv="${XDG_CACHE_HOME:-$HOME/.cache}/tarefa/schemathesis-$schemathesis"
+target="$(realpath -m "${CARGO_TARGET_DIR:-target}")"
+tarefa="$target/release/tarefa"
+fail() { echo "api-check: $*" >&2; exit 1; }
+
+if ! "$venv/bin/schemathesis" --version >/dev/null 2>&1; then
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$schemathesis"
+fi
+
+scratch=$(mktemp -d)
+server=
+stop() {
+    # By its process id: other servers on this machine are none of ours.
+    if [ -n "$server" ]; then
+        kill "$server" 2>/dev/null && wait "$server" || true
+    fi
+    rm -rf "$scratch"
+}
+trap stop EXIT
+
+export TAREFA_DATA_DIR="$scratch/data"
+"$tarefa" serve --listen 127.0.0.1:0 >"$scratch/server.log" 2>&1 &
+server=$!
+until grep -q '^tarefa .* serves http' "$scratch/server.log"; do
+    kill -0 "$server" 2>/dev/null || { cat "$scratch/server.log" >&2; fail "the server did not start (above)"; }
+    sleep 0.05
+done
+url=$(sed -n 's/.*"url": *"\([^"]*\)".*/\1/p' "$TAREFA_DATA_DIR/lock")
+
+# Something to ask for: modules, a flow with children and a log, and a run that failed.
+for guest in noop logs fails; do
+    "$tarefa" register "$target/wasm32-wasip2/release/examples/$guest.wasm" --name "$guest" 2>/dev/null
+done
+runs=()
+for entry in "noop sequential --param n=3" "logs flow_logs" "fails catches" "fails says_no"; do
+    # Its parts are words without blanks.
+    # shellcheck disable=SC2086
+    "$tarefa" run $entry >/dev/null 2>&1 || true
+done
+mapfile -t runs < <("$tarefa" runs --all --json 2>/dev/null | grep -o '"id": *"[^"]*"' | sed 's/.*"\([^"]*\)"$/"\1"/')
+[ "${#runs[@]}" -ge 4 ] || fail "there are no runs to ask for"
+
+cat >"$scratch/schemathesis.toml" <<END
+[parameters]
+"path.id" = [$(IFS=,; echo "${runs[*]}")]
+"path.name" = ["noop", "logs", "fails", "none"]
+END
+
+# The stream of events of a run that is over ends; that of another does not, so it is tested by itself.
+"$venv/bin/schemathesis" --config-file "$scratch/schemathesis.toml" run "$url/api/openapi.json" \
+    --seed "$seed" --max-examples 50 --phases examples,coverage,fuzzing,stateful --request-timeout 20 \
+    --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance \
+    --exclude-operation-id follow_run --continue-on-failure --warnings off ||
+    { tail -20 "$scratch/server.log" >&2; fail "the API is not what it says it is (above)"; }
