@@ -39,21 +39,26 @@ done
 url=$(sed -n 's/.*"url": *"\([^"]*\)".*/\1/p' "$TAREFA_DATA_DIR/lock")
 
 # Something to ask for: modules, a flow with children and a log, and a run that failed.
+GUESTS=
 for guest in noop logs fails; do
-    "$tarefa" register "$target/wasm32-wasip2/release/examples/$guest.wasm" --name "$guest" 2>/dev/null
+    wasm="$target/wasm32-wasip2/release/examples/$guest.wasm"
+    "$tarefa" register "$wasm" --name "$guest" 2>/dev/null
+    GUESTS+="$wasm "
 done
-runs=()
+export GUESTS
 for entry in "noop sequential --param n=3" "logs flow_logs" "fails catches" "fails says_no"; do
     # Its parts are words without blanks.
     # shellcheck disable=SC2086
     "$tarefa" run $entry >/dev/null 2>&1 || true
 done
-mapfile -t runs < <("$tarefa" runs --all --json 2>/dev/null | grep -o '"id": *"[^"]*"' | sed 's/.*"\([^"]*\)"$/"\1"/')
-[ "${#runs[@]}" -ge 4 ] || fail "there are no runs to ask for"
+ids='import json, sys; print(json.dumps([run["id"] for run in json.load(sys.stdin)["items"]]))'
+runs=$("$tarefa" runs --all --json 2>/dev/null | "$venv/bin/python" -c "$ids")
+[[ $runs == *,* ]] || fail "there are no runs to ask for"
 
 cat >"$scratch/schemathesis.toml" <<END
+hooks = "$PWD/scripts/api_check_hooks.py"
 [parameters]
-"path.id" = [$(IFS=,; echo "${runs[*]}")]
+"path.id" = $runs
 "path.name" = ["noop", "logs", "fails", "none"]
 END
 
