@@ -1,11 +1,15 @@
 //! The HTTP API: JSON under `/api`.
 
+mod deletion;
 mod error;
 mod extract;
+mod filter;
 mod guard;
 mod modules;
+mod retry;
 mod runs;
 pub mod shapes;
+mod stats;
 mod view;
 
 use std::sync::Arc;
@@ -46,12 +50,14 @@ pub fn router(state: ApiState) -> Router {
         .route("/runs/{id}", get(crate::pages::run))
         .route("/api/health", get(health))
         .route("/api/modules", get(modules::list).post(modules::register).layer(limit(MAX_MODULE_BYTES)))
-        .route("/api/modules/{name}", get(modules::show))
+        .route("/api/modules/{name}", get(modules::show).delete(deletion::delete_module))
         .route("/api/runs", get(runs::list).post(runs::submit).layer(limit(2 * MAX_INPUT_BYTES)))
-        .route("/api/runs/{id}", get(runs::show))
+        .route("/api/runs/{id}", get(runs::show).delete(deletion::delete_run))
         .route("/api/runs/{id}/children", get(runs::children))
         .route("/api/runs/{id}/logs", get(runs::logs))
         .route("/api/runs/{id}/cancel", post(runs::cancel))
+        .route("/api/runs/{id}/retry", post(retry::retry))
+        .route("/api/stats", get(stats::stats))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn_with_state(state.info.clone(), guard::same_origin))

@@ -31,8 +31,8 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
 
 /// The newest runs.
 pub async fn index(State(state): State<ApiState>) -> Result<Html<String>> {
-    let filter = RunFilter { top: true, limit: RUNS, ..RunFilter::default() };
-    let runs = state.app.store.runs(&filter)?;
+    let filter = RunFilter { top: true, ..RunFilter::default() };
+    let runs = state.app.store.runs(&filter, None, RUNS)?;
     let runs: Vec<_> = runs.iter().map(|run| summary(&state.app, run)).collect::<Result<_>>()?;
     render("index.html", context! { runs => Serde(runs) })
 }
@@ -47,7 +47,7 @@ pub async fn run(State(state): State<ApiState>, Id(id): Id) -> Result<Html<Strin
     let logs = app.store.logs(id, run.root_id, LogFilter { after: 0, level: 0, limit: LINES })?;
     let logs: Vec<_> = logs.into_iter().map(api::log_line).collect();
     let run = api::details(app, run)?;
-    let all_children: u64 = run.children.values().sum();
+    let all_children: u64 = run.summary.children.values().sum();
     render(
         "run.html",
         context! {

@@ -9,12 +9,13 @@ use serde::Deserialize;
 
 use super::ApiState;
 use super::extract::{Id, JsonBody, Query};
-use super::shapes::{LogShape, Page, RunShape, RunSummary, SubmitShape};
+use super::filter::FilterQuery;
+use super::shapes::{Caller, LogShape, Page, RunShape, RunSummary, SubmitShape};
 use super::view::{self, summary};
 use crate::app::{App, NewRun};
-use crate::domain::{Kind, RunId, SettingsPatch, State as RunState, Timestamp};
+use crate::domain::{Kind, RunId, SettingsPatch, Trigger};
 use crate::error::{Error, Result};
-use crate::store::{LogFilter, RunFilter};
+use crate::store::LogFilter;
 use crate::wasm::Level;
 
 const DEFAULT_LIMIT: usize = 50;
@@ -34,15 +35,8 @@ pub(super) struct SubmitQuery {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
-    /// One state, or several with commas.
-    state: Option<String>,
-    kind: Option<Kind>,
-    module: Option<String>,
-    entry: Option<String>,
-    root: Option<bool>,
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
-    q: Option<String>,
+    #[serde(flatten)]
+    filter: FilterQuery,
     limit: Option<usize>,
     cursor: Option<String>,
 }
@@ -116,6 +110,15 @@ fn new_run(body: SubmitShape) -> NewRun {
             timezone: body.timezone,
             dirs: body.grants.map(|grants| grants.dirs),
         },
+        trigger: trigger(body.trigger),
+    }
+}
+
+/// What a caller says of itself, or else the API.
+pub(super) fn trigger(caller: Option<Caller>) -> Trigger {
+    match caller.unwrap_or_default() {
+        Caller::Api => Trigger::Api,
+        Caller::Cli => Trigger::Cli,
     }
 }
 
@@ -124,21 +127,11 @@ pub(super) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<RunSummary>>> {
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let filter = RunFilter {
-        states: parse_states(query.state.as_deref().unwrap_or_default())?,
-        kind: query.kind,
-        module: query.module,
-        entry: query.entry,
-        top: query.root.unwrap_or(false),
-        since: query.since,
-        until: query.until,
-        text: query.q,
-        before: query.cursor.as_deref().map(parse_cursor).transpose()?,
-        limit: limit + 1,
-    };
+    let filter = query.filter.read(state.app.clock.now())?;
+    let before = query.cursor.as_deref().map(parse_cursor).transpose()?;
     let app = state.app.clone();
     let page = blocking(move || {
-        let mut runs = app.store.runs(&filter)?;
+        let mut runs = app.store.runs(&filter, before, limit + 1)?;
         let more = runs.len() > limit;
         runs.truncate(limit);
         let next_cursor = runs.last().filter(|_| more).map(|run| run.id.to_string());
@@ -198,21 +191,9 @@ pub(super) async fn cancel(State(state): State<ApiState>, Id(id): Id) -> Result<
     Ok(Json(view::details(&state.app, run)?))
 }
 
-/// Reads that may take long run where they hold up nobody.
-async fn blocking<T: Send + 'static>(read: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+/// What may take long is done where it holds up nobody.
+pub(super) async fn blocking<T: Send + 'static>(read: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(read).await.map_err(|error| anyhow::anyhow!(error))?
-}
-
-fn parse_states(text: &str) -> Result<Vec<RunState>> {
-    text.split(',')
-        .filter(|name| !name.is_empty())
-        .map(|name| {
-            RunState::parse(name).ok_or_else(|| {
-                let known = RunState::ALL.map(|state| state.as_str()).join(", ");
-                Error::invalid(format!("unknown state `{}`; states are {known}", name.escape_debug()))
-            })
-        })
-        .collect()
 }
 
 fn parse_level(name: &str) -> Result<u8> {
