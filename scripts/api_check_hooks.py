@@ -1,4 +1,4 @@
-"""What schemathesis must be told to send components: whole ones, damaged ones and none."""
+"""What schemathesis must be told: ids of runs that exist, and what components are."""
 
 import os
 from pathlib import Path
@@ -6,11 +6,13 @@ from pathlib import Path
 import schemathesis
 from hypothesis import strategies as st
 
+RUNS = os.environ["RUNS"].split()
 GUESTS = [path.read_bytes() for path in map(Path, os.environ["GUESTS"].split())]
+
+schemathesis.openapi.format("uuid", st.sampled_from(RUNS) | st.uuids().map(str))
 
 whole = st.sampled_from(GUESTS)
 cut = whole.flatmap(lambda wasm: st.integers(0, len(wasm)).map(lambda end: wasm[:end]))
-
 schemathesis.openapi.media_type("application/wasm", whole | cut | st.binary())
 
 

@@ -1,15 +1,19 @@
 //! The HTTP API: JSON under `/api`.
 
+mod deletion;
 mod error;
 mod events;
 mod extract;
+mod filter;
 mod guard;
 mod health;
 mod metrics;
 mod modules;
 mod openapi;
+mod retry;
 mod runs;
 pub mod shapes;
+mod stats;
 mod view;
 
 use std::sync::Arc;
@@ -61,13 +65,15 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/docs", get(openapi::docs))
         .route("/api/health", get(health::health))
         .route("/api/modules", get(modules::list).post(modules::register).layer(limit(MAX_MODULE_BYTES)))
-        .route("/api/modules/{name}", get(modules::show))
+        .route("/api/modules/{name}", get(modules::show).delete(deletion::delete_module))
         .route("/api/runs", get(runs::list).post(runs::submit).layer(limit(2 * MAX_INPUT_BYTES)))
-        .route("/api/runs/{id}", get(runs::show))
+        .route("/api/runs/{id}", get(runs::show).delete(deletion::delete_run))
         .route("/api/runs/{id}/children", get(runs::children))
         .route("/api/runs/{id}/logs", get(runs::logs))
         .route("/api/runs/{id}/events", get(events::events))
         .route("/api/runs/{id}/cancel", post(runs::cancel))
+        .route("/api/runs/{id}/retry", post(retry::retry))
+        .route("/api/stats", get(stats::stats))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn_with_state(state.info.clone(), guard::same_origin))

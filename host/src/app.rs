@@ -1,8 +1,10 @@
 //! The one door: whatever is asked of Tarefa, over HTTP, by the command line or by a flow, is asked here.
 
+mod deletion;
 mod grants;
 mod register;
 mod registry;
+mod retry;
 mod submit;
 
 use std::path::PathBuf;
@@ -51,6 +53,8 @@ pub struct App {
     pub metrics: Metrics,
     pub config: AppConfig,
     registry: Registry,
+    /// Written while a module is deleted, so that nobody registers meanwhile what is to go.
+    registering: tokio::sync::RwLock<()>,
     ids: Mutex<ContextV7>,
 }
 
@@ -64,6 +68,7 @@ impl App {
             metrics: Metrics::new(),
             config,
             registry: Registry::default(),
+            registering: tokio::sync::RwLock::default(),
             ids: Mutex::new(ContextV7::new()),
         })
     }

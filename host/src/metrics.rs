@@ -14,7 +14,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::domain::{Kind, Run, State, Transition, Usage};
+use crate::domain::{Kind, Run, State, Transition, Trigger, Usage};
 
 pub use prometheus_client::metrics::gauge::Gauge;
 
@@ -46,6 +46,7 @@ type Labels<const N: usize> = [(&'static str, &'static str); N];
 /// The handles.
 pub struct Metrics {
     registry: Registry,
+    submitted: [Counter; Trigger::ALL.len()],
     of_kind: [OfKind; KINDS.len()],
     fuel_used: Counter,
     /// Task sandboxes that may be open at once, and that are.
@@ -80,6 +81,8 @@ impl Metrics {
         let mut registry = Registry::with_prefix(PREFIX);
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The version of this server", build);
+        let submitted = Family::<Labels<1>, Counter>::default();
+        registry.register("runs_submitted", "Runs that were submitted since the server started", submitted.clone());
         let finished = Family::<Labels<2>, Counter>::default();
         registry.register("runs_finished", "Runs that ended since the server started", finished.clone());
         let attempts = Family::<Labels<2>, Counter>::default();
@@ -107,10 +110,16 @@ impl Metrics {
             slots_in_use: gauge("slots_in_use", "Task sandboxes that are open"),
             flow_places: gauge("flow_places", "Flows that may be in memory at once"),
             flows_in_memory: gauge("flows_in_memory", "Flows that are in memory"),
+            submitted: Trigger::ALL.map(|trigger| submitted.get_or_create_owned(&[("trigger", trigger.as_str())])),
             of_kind,
             fuel_used,
             registry,
         }
+    }
+
+    /// A run was submitted.
+    pub fn submitted(&self, trigger: Trigger) {
+        self.submitted[index(&Trigger::ALL, trigger)].inc();
     }
 
     /// A run became final.

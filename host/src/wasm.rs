@@ -234,9 +234,16 @@ impl Wasm {
     /// Forgets the code of a component that was refused, unless it is registered already.
     fn forget_refused(&self, digest: &Digest) {
         if !self.module_path(digest).exists() {
-            self.lock().components.remove(&(digest.clone(), Metering::Fuel));
-            self.shared.cache.remove(&self.shared.on_demand.name, digest);
+            self.forget(digest);
         }
+    }
+
+    /// Forgets a component that no module is any more: its bytes, its compiled code, and what is loaded of it.
+    pub fn forget(&self, digest: &Digest) {
+        self.lock().components.retain(|(loaded, _), _| loaded != digest);
+        self.shared.cache.remove(digest);
+        // As in the cache: what cannot be removed is at worst some space.
+        let _ = fs::remove_file(self.module_path(digest));
     }
 
     fn module_path(&self, digest: &Digest) -> PathBuf {

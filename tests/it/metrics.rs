@@ -45,6 +45,9 @@ async fn what_ran_is_counted() {
 
     let samples = samples(&app).await;
     let expected = [
+        ("tarefa_runs_submitted_total{trigger=\"api\"}", 4.0),
+        ("tarefa_runs_submitted_total{trigger=\"flow\"}", 4.0),
+        ("tarefa_runs_submitted_total{trigger=\"schedule\"}", 0.0),
         ("tarefa_runs_finished_total{kind=\"flow\",state=\"completed\"}", 2.0),
         ("tarefa_runs_finished_total{kind=\"task\",state=\"completed\"}", 4.0),
         ("tarefa_runs_finished_total{kind=\"task\",state=\"failed\"}", 1.0),
@@ -53,7 +56,7 @@ async fn what_ran_is_counted() {
         ("tarefa_attempts_total{kind=\"task\",outcome=\"retried\"}", 2.0),
         ("tarefa_attempts_total{kind=\"task\",outcome=\"failed\"}", 1.0),
         ("tarefa_run_duration_seconds_count{kind=\"flow\"}", 2.0),
-        ("tarefa_run_duration_seconds_bucket{kind=\"task\",le=\"+Inf\"}", 5.0),
+        ("tarefa_run_duration_seconds_bucket{le=\"+Inf\",kind=\"task\"}", 5.0),
         ("tarefa_runs_unfinished", 1.0),
         ("tarefa_modules", 4.0),
         ("tarefa_slots", 3.0),

@@ -90,8 +90,8 @@ async fn the_page_shows_every_call_with_an_example_and_fetches_nothing() {
     assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
     let html = response.text().await.unwrap();
     for (path, method) in described(&document) {
-        let heading = format!("<h2><code>{} {path}</code></h2>", method.to_uppercase());
-        assert!(html.contains(&heading.replace('/', "&#x2f;")) || html.contains(&heading), "{heading} is missing");
+        let heading = format!("<h2><code>{} {}</code></h2>", method.to_uppercase(), path.replace('/', "&#x2f;"));
+        assert!(html.contains(&heading), "{heading} is missing");
     }
     for name in document["components"]["schemas"].as_object().unwrap().keys() {
         assert!(html.contains(&format!("<section id=\"{name}\">")), "{name} is missing");

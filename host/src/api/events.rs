@@ -21,6 +21,7 @@ use utoipa::IntoParams;
 use super::ApiState;
 use super::extract::{Id, Query};
 use super::openapi::{Invalid, NotFound};
+use super::shapes::{EventKind, EventShape};
 use super::view::{log_line, summary};
 use crate::app::App;
 use crate::domain::{Kind, Run, RunId, State as RunState};
@@ -80,7 +81,7 @@ pub(super) struct EventsQuery {
         EventsQuery,
         ("Last-Event-ID" = Option<i64>, Header, description = "As `after`: where a client that connects again was"),
     ),
-    responses((status = 200, description = "Events", body = String, content_type = "text/event-stream"), Invalid, NotFound),
+    responses((status = 200, description = "Events", body = EventShape, content_type = "text/event-stream"), Invalid, NotFound),
 )]
 pub(super) async fn events(
     State(state): State<ApiState>,
@@ -214,7 +215,7 @@ impl Follower {
         }
         if let Some(run) = self.unread.end.take() {
             self.over = true;
-            return self.send("end", &summary(&self.app, &run)?);
+            return self.send(EventKind::End, None, &summary(&self.app, &run)?);
         }
         self.look(missed)
     }
@@ -292,8 +293,7 @@ impl Follower {
         self.after = end;
         self.unread.lines = lines.len() == PAGE;
         for line in lines.into_iter().map(log_line) {
-            let event = Event::default().event("log").id(line.no.to_string());
-            self.ready.push_back(event.json_data(&line).map_err(anyhow::Error::from)?);
+            self.send(EventKind::Log, Some(line.no), &line)?;
         }
         Ok(())
     }
@@ -302,12 +302,16 @@ impl Follower {
         if run.id == self.id {
             self.shown = Some(run.state);
         }
-        self.send("run", &summary(&self.app, run)?)
+        self.send(EventKind::Run, None, &summary(&self.app, run)?)
     }
 
-    fn send(&mut self, name: &str, data: &impl Serialize) -> Result<()> {
-        let event = Event::default().event(name).json_data(data).map_err(anyhow::Error::from)?;
-        self.ready.push_back(event);
+    fn send(&mut self, kind: EventKind, no: Option<i64>, data: &impl Serialize) -> Result<()> {
+        let event = Event::default().event(kind.as_str());
+        let event = match no {
+            Some(no) => event.id(no.to_string()),
+            None => event,
+        };
+        self.ready.push_back(event.json_data(data).map_err(anyhow::Error::from)?);
         Ok(())
     }
 }

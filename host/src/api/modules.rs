@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::ApiState;
-use super::extract::{Query, WasmBody};
+use super::extract::{Query, WasmBody, page_limit};
 use super::openapi::{Invalid, NotFound, TooLarge, UnsupportedMediaType};
 use super::shapes::{ModuleShape, Page, VersionShape};
 use crate::domain::Module;
@@ -42,7 +42,7 @@ pub(super) struct ListQuery {
 #[utoipa::path(
     post, path = "/api/modules", tag = "modules", operation_id = "register_module",
     params(RegisterQuery),
-    request_body(content = Vec<u8>, content_type = "application/wasm", description = "The component, at most 64 MiB"),
+    request_body(content = WasmBody, content_type = "application/wasm", description = "The component, at most 64 MiB"),
     responses(
         (status = 201, description = "It is registered", body = ModuleShape),
         (status = 200, description = "It is the newest version already", body = ModuleShape),
@@ -69,7 +69,7 @@ pub(super) async fn list(
     State(state): State<ApiState>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<ModuleShape>>> {
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let limit = page_limit(query.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
     let mut modules = state.app.store.modules(query.cursor.as_deref().unwrap_or_default(), limit + 1)?;
     let more = modules.len() > limit;
     modules.truncate(limit);

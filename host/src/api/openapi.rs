@@ -7,11 +7,12 @@ use axum::Json;
 use axum::http::HeaderMap;
 use axum::http::header::HOST;
 use axum::response::Html;
+use serde_json::{Value, json};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, ResponsesBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::shapes::ErrorShape;
-use super::{events, health, metrics, modules, runs};
+use super::{deletion, events, health, metrics, modules, retry, runs, stats};
 use crate::error::{ErrorKind, Result};
 
 #[derive(OpenApi)]
@@ -30,9 +31,13 @@ use crate::error::{ErrorKind, Result};
         runs::logs,
         events::events,
         runs::cancel,
+        retry::retry,
+        deletion::delete_run,
+        stats::stats,
         modules::register,
         modules::list,
         modules::show,
+        deletion::delete_module,
         health::health,
         metrics::metrics,
         openapi,
@@ -43,12 +48,20 @@ use crate::error::{ErrorKind, Result};
 )]
 struct Document;
 
-static DOCUMENT: LazyLock<serde_json::Value> =
-    LazyLock::new(|| serde_json::to_value(Document::openapi()).expect("the document is JSON"));
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+    let mut document = serde_json::to_value(Document::openapi()).expect("the document is JSON");
+    // A page is made to repeat the shape of its items; it shall name it.
+    for (name, page) in document["components"]["schemas"].as_object_mut().into_iter().flatten() {
+        if let Some(item) = name.strip_prefix("Page_") {
+            page["properties"]["items"]["items"] = json!({"$ref": format!("#/components/schemas/{item}")});
+        }
+    }
+    document
+});
 
 /// This description
 #[utoipa::path(get, path = "/api/openapi.json", tag = "server", responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
-pub(super) async fn openapi() -> Json<&'static serde_json::Value> {
+pub(super) async fn openapi() -> Json<&'static Value> {
     Json(&DOCUMENT)
 }
 

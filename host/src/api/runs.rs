@@ -9,14 +9,15 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::ApiState;
-use super::extract::{Id, JsonBody, Query};
+use super::extract::{Id, JsonBody, Query, page_limit};
+use super::filter::FilterQuery;
 use super::openapi::{Conflict, Invalid, NotFound, TooLarge, UnsupportedMediaType};
-use super::shapes::{LogShape, Page, RunShape, RunSummary, SubmitShape};
+use super::shapes::{Caller, LogShape, Page, RunShape, RunSummary, SubmitShape};
 use super::view::{self, summary};
 use crate::app::{App, NewRun};
-use crate::domain::{Kind, RunId, SettingsPatch, State as RunState, Timestamp};
+use crate::domain::{Kind, RunId, SettingsPatch, Trigger};
 use crate::error::{Error, Result};
-use crate::store::{LogFilter, RunFilter};
+use crate::store::LogFilter;
 use crate::wasm::Level;
 
 const DEFAULT_LIMIT: usize = 50;
@@ -39,22 +40,9 @@ pub(super) struct SubmitQuery {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
-    /// One state, or several with commas.
-    #[param(example = "failed,crashed")]
-    state: Option<String>,
-    #[param(inline)]
-    kind: Option<Kind>,
-    module: Option<String>,
-    entry: Option<String>,
-    /// Only runs that no flow submitted.
-    #[param(default = false)]
-    root: Option<bool>,
-    /// Only runs submitted at this time or later.
-    since: Option<Timestamp>,
-    /// Only runs submitted before this time.
-    until: Option<Timestamp>,
-    /// A part of the run's name, entry, module or id.
-    q: Option<String>,
+    #[serde(flatten)]
+    #[param(ignore)]
+    filter: FilterQuery,
     /// Items of one page.
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<usize>,
@@ -155,35 +143,34 @@ fn new_run(body: SubmitShape) -> NewRun {
             timezone: body.timezone,
             dirs: body.grants.map(|grants| grants.dirs),
         },
+        trigger: trigger(body.trigger),
+    }
+}
+
+/// What a caller says of itself, or else the API.
+pub(super) fn trigger(caller: Option<Caller>) -> Trigger {
+    match caller.unwrap_or_default() {
+        Caller::Api => Trigger::Api,
+        Caller::Cli => Trigger::Cli,
     }
 }
 
 /// List runs, newest first
 #[utoipa::path(
     get, path = "/api/runs", tag = "runs", operation_id = "list_runs",
-    params(ListQuery),
+    params(FilterQuery, ListQuery),
     responses((status = 200, description = "One page", body = Page<RunSummary>), Invalid),
 )]
 pub(super) async fn list(
     State(state): State<ApiState>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<RunSummary>>> {
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let filter = RunFilter {
-        states: parse_states(query.state.as_deref().unwrap_or_default())?,
-        kind: query.kind,
-        module: query.module,
-        entry: query.entry,
-        top: query.root.unwrap_or(false),
-        since: query.since,
-        until: query.until,
-        text: query.q,
-        before: query.cursor.as_deref().map(parse_cursor).transpose()?,
-        limit: limit + 1,
-    };
+    let limit = page_limit(query.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
+    let filter = query.filter.read(state.app.clock.now())?;
+    let before = query.cursor.as_deref().map(parse_cursor).transpose()?;
     let app = state.app.clone();
     let page = blocking(move || {
-        let mut runs = app.store.runs(&filter)?;
+        let mut runs = app.store.runs(&filter, before, limit + 1)?;
         let more = runs.len() > limit;
         runs.truncate(limit);
         let next_cursor = runs.last().filter(|_| more).map(|run| run.id.to_string());
@@ -215,7 +202,7 @@ pub(super) async fn children(
     Id(id): Id,
     Query(query): Query<ChildrenQuery>,
 ) -> Result<Json<Page<RunSummary>>> {
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LONG_LIMIT);
+    let limit = page_limit(query.limit, DEFAULT_LIMIT, MAX_LONG_LIMIT)?;
     let app = state.app.clone();
     let page = blocking(move || {
         let parent = app.run(id)?;
@@ -239,7 +226,7 @@ pub(super) async fn logs(
     Id(id): Id,
     Query(query): Query<LogsQuery>,
 ) -> Result<Json<Page<LogShape>>> {
-    let limit = query.limit.unwrap_or(MAX_LONG_LIMIT).clamp(1, MAX_LONG_LIMIT);
+    let limit = page_limit(query.limit, MAX_LONG_LIMIT, MAX_LONG_LIMIT)?;
     let level = query.level.as_deref().map(parse_level).transpose()?.unwrap_or(0);
     let after = query.after.or(query.cursor).unwrap_or(0);
     let app = state.app.clone();
@@ -269,21 +256,9 @@ pub(super) async fn cancel(State(state): State<ApiState>, Id(id): Id) -> Result<
     Ok(Json(view::details(&state.app, run)?))
 }
 
-/// Reads that may take long run where they hold up nobody.
-async fn blocking<T: Send + 'static>(read: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+/// What may take long is done where it holds up nobody.
+pub(super) async fn blocking<T: Send + 'static>(read: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(read).await.map_err(|error| anyhow::anyhow!(error))?
-}
-
-fn parse_states(text: &str) -> Result<Vec<RunState>> {
-    text.split(',')
-        .filter(|name| !name.is_empty())
-        .map(|name| {
-            RunState::parse(name).ok_or_else(|| {
-                let known = RunState::ALL.map(|state| state.as_str()).join(", ");
-                Error::invalid(format!("unknown state `{}`; states are {known}", name.escape_debug()))
-            })
-        })
-        .collect()
 }
 
 fn parse_level(name: &str) -> Result<u8> {

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use crate::domain::attempt::HistoryItem;
 use crate::domain::{
-    Attempt, Digest, DirGrant, Entry, Failure, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State, Usage,
-    WaitingFor,
+    Attempt, Digest, DirGrant, Entry, Failure, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State, StateCounts,
+    Trigger, Usage, WaitingFor,
 };
 
 /// One page of a list.
@@ -88,6 +88,28 @@ pub struct SubmitShape {
     pub timezone: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub grants: Option<GrantsShape>,
+    /// Who submits; `api` where it is absent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trigger: Option<Caller>,
+}
+
+/// The body of `POST /api/runs/{id}/retry`.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({}))]
+pub struct RetryShape {
+    /// Who retries; `api` where it is absent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trigger: Option<Caller>,
+}
+
+/// What a caller may say of itself; the other triggers are ours to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Caller {
+    #[default]
+    Api,
+    Cli,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -108,6 +130,10 @@ pub struct RunSummary {
     /// What people see of the entry.
     pub title: String,
     pub name: String,
+    /// The deployment that it is a run of.
+    pub deployment: Option<String>,
+    pub trigger: Trigger,
+    pub tags: Vec<String>,
     pub parent_id: Option<RunId>,
     /// Of a child: the execution of the flow that submitted it, and its place in it, from 0.
     pub generation: Option<u32>,
@@ -116,6 +142,12 @@ pub struct RunSummary {
     pub waiting_for: Option<WaitingFor>,
     pub label: Option<String>,
     pub failure: Option<Failure>,
+    /// The first 200 bytes at most of the result's JSON text, cut between two characters.
+    pub result_preview: Option<String>,
+    /// Child runs of the newest generation by state; only of flows.
+    pub children: StateCounts,
+    /// The run that did not complete and that this one tries again.
+    pub retry_of: Option<RunId>,
     pub n_attempts: u32,
     pub created_at: Timestamp,
     pub scheduled_at: Timestamp,
@@ -137,14 +169,13 @@ pub struct RunShape {
     pub result: Option<Box<RawValue>>,
     pub limits: Limits,
     pub retries: Retries,
-    pub tags: Vec<String>,
     pub timezone: String,
     pub grants: GrantsShape,
     pub idempotency_key: Option<String>,
     /// Siblings that it takes data from or waits for.
     pub upstream: crate::domain::run::Upstream,
-    /// Child runs by state; only of flows.
-    pub children: std::collections::BTreeMap<String, u64>,
+    /// The newest run that tries this one again.
+    pub retried_by: Option<RunId>,
     pub attempts: Vec<Attempt>,
     pub history: Vec<HistoryItem>,
 }
@@ -159,6 +190,53 @@ pub struct LogShape {
     pub attempt: u32,
     pub level: String,
     pub message: String,
+}
+
+/// One of the events of `GET /api/runs/{id}/events`.
+#[derive(Debug, ToSchema)]
+pub struct EventShape {
+    pub event: EventKind,
+    /// Of a line its number; give it back as `Last-Event-ID`.
+    pub id: Option<String>,
+    /// A `RunSummary` or, of a line, a `LogShape`, as JSON.
+    #[schema(content_media_type = "application/json")]
+    pub data: String,
+}
+
+#[derive(Clone, Copy, Debug, ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A run is as the data says.
+    Run,
+    /// A line was added to the log.
+    Log,
+    /// The run is over: the last event.
+    End,
+}
+
+impl EventKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EventKind::Run => "run",
+            EventKind::Log => "log",
+            EventKind::End => "end",
+        }
+    }
+}
+
+/// `GET /api/stats`.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct StatsShape {
+    pub items: Vec<StatsItem>,
+}
+
+/// The runs that have a key in common.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StatsItem {
+    /// A state, `module/entry`, label, tag or deployment, or the time at which a span begins.
+    pub key: String,
+    pub total: u64,
+    pub states: StateCounts,
 }
 
 /// Every error's body.

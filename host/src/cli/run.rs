@@ -14,7 +14,7 @@ use super::session::Session;
 use super::signals::{Signals, Stop};
 use super::tree::Tree;
 use super::{Context, NOT_COMPLETED, params, parse};
-use crate::api::shapes::{GrantsShape, ModuleShape, RunShape, SubmitShape};
+use crate::api::shapes::{Caller, GrantsShape, ModuleShape, RunShape, SubmitShape};
 use crate::app::AllowedDir;
 use crate::client::Client;
 use crate::domain::{DirGrant, Entry, FailureKind, LimitsPatch, Metering, Retries, State};
@@ -197,6 +197,7 @@ impl Args {
             tags: (!self.tags.is_empty()).then(|| self.tags.clone()),
             timezone: self.timezone.clone(),
             grants: (!self.dirs.is_empty()).then(|| GrantsShape { dirs: self.dirs.clone() }),
+            trigger: Some(Caller::Cli),
             ..SubmitShape::default()
         })
     }

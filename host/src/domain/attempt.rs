@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Failure, State};
+use super::{Failure, State, StateCounts};
 
 /// What an attempt used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -27,12 +27,14 @@ pub struct Outcome {
     /// The word that a completed run gives its outcome.
     pub label: Option<String>,
     pub usage: Usage,
+    /// Of a flow: how its children ended.
+    pub children: Option<Arc<StateCounts>>,
 }
 
 impl Outcome {
     /// The outcome of an attempt that never had a sandbox.
     pub fn failed(failure: Failure) -> Outcome {
-        Outcome { result: Err(failure), label: None, usage: Usage::default() }
+        Outcome { result: Err(failure), label: None, usage: Usage::default(), children: None }
     }
 }
 

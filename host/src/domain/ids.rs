@@ -33,6 +33,13 @@ impl RunId {
         family.child(0)..=family.child(MAX_CHILDREN - 1)
     }
 
+    /// The ids of all runs below `run`, and of others that were submitted at its time: a child's id begins with its
+    /// parent's time.
+    pub fn below(run: RunId) -> RangeInclusive<RunId> {
+        let first = (run.0.as_u128() >> 80) << 80;
+        RunId(Uuid::from_u128(first))..=RunId(Uuid::from_u128(first | ((1 << 80) - 1)))
+    }
+
     /// What the ids of all children of one generation have in common.
     pub fn family(parent: RunId, generation: u32) -> Family {
         let hash = Sha256::new().chain_update(parent.0.as_bytes()).chain_update(generation.to_be_bytes()).finalize();
@@ -127,6 +134,7 @@ mod tests {
         for id in ids {
             assert_eq!(id.0.get_version_num(), 8);
             assert_eq!(id.0.get_variant(), uuid::Variant::RFC4122);
+            assert!(RunId::below(parent()).contains(&id) && RunId::below(parent()).contains(&RunId::child(id, 1, 5)));
             assert!(RunId::children(parent(), 3).contains(&id));
             assert!(!RunId::children(parent(), 4).contains(&id));
         }

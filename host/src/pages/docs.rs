@@ -1,8 +1,8 @@
 //! The description of the API for people, made from the one for programs.
 
 use axum::response::Html;
-use minijinja::context;
 use minijinja::value::Serde;
+use minijinja::{HtmlEscape, context};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -16,6 +16,15 @@ pub fn docs(document: &Value, host: &str) -> Result<Html<String>> {
     let shapes: Vec<_> =
         members(&document["components"]["schemas"]).map(|(name, schema)| Shape::new(name, schema)).collect();
     render("docs.html", context! { info => Serde(&document["info"]), groups => Serde(groups), shapes => Serde(shapes) })
+}
+
+/// A text of ours as HTML: what stands between backticks is code.
+pub(super) fn prose(text: &str) -> minijinja::Value {
+    let html = text.split('`').enumerate().fold(String::new(), |html, (n, part)| match n % 2 {
+        0 => format!("{html}{}", HtmlEscape(part)),
+        _ => format!("{html}<code>{}</code>", HtmlEscape(part)),
+    });
+    minijinja::Value::from_safe_string(html)
 }
 
 /// The calls about one thing.

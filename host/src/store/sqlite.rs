@@ -1,13 +1,16 @@
 //! The store in SQLite: one connection that writes, a few that read, one that checkpoints. The only user of rusqlite.
 
 mod claims;
+mod deletion;
 mod error;
+mod filter;
 mod logs;
 mod modules;
 mod queue;
 mod recovery;
 mod rows;
 mod runs;
+mod stats;
 mod writes;
 
 use std::ffi::CStr;

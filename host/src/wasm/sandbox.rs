@@ -168,7 +168,7 @@ impl Open {
             (None, failure) => Err(failure.expect("a call without result was interrupted")),
         };
         let label = self.store.data_mut().take_label().filter(|_| result.is_ok());
-        Outcome { result, label, usage }
+        Outcome { result, label, usage, children: None }
     }
 
     fn fuel_used(&self, limits: &Limits) -> u64 {

@@ -199,6 +199,7 @@ impl Execution<'_> {
         if outcome.result.is_err() {
             flow.cancel_children().await;
         }
+        outcome.children = Some(Arc::new(flow.ended()));
         if run.parent.is_some() {
             self.worker.release(run.id, run.attempt);
         }

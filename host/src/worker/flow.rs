@@ -17,7 +17,7 @@ use super::{Worker, lock};
 use crate::app::Version;
 use crate::domain::ids::Family;
 use crate::domain::run::Parent;
-use crate::domain::{Failure, FailureKind, Kind, Outcome, Run, RunId, SettingsPatch, State};
+use crate::domain::{Failure, FailureKind, Kind, Outcome, Run, RunId, SettingsPatch, State, StateCounts};
 use crate::store::Write;
 use crate::wasm::{FlowHost, Stop, Submit};
 use children::{Children, Interest, Kept, Work};
@@ -67,6 +67,11 @@ impl FlowRun {
 
     pub(super) fn attempt(&self) -> u32 {
         self.run.attempt
+    }
+
+    /// How the children ended, once all are over.
+    pub(super) fn ended(&self) -> StateCounts {
+        self.children().ended.clone()
     }
 
     /// Cancels one child that is in memory.
@@ -155,7 +160,7 @@ impl FlowRun {
         let Some(ticket) = live.record(&self.worker.app, |run| finish(run, state, outcome, now), [event]) else {
             return;
         };
-        for (seq, work) in children.finish(seq, &outcome.result, ticket) {
+        for (seq, work) in children.finish(seq, state, &outcome.result, ticket) {
             self.spawn(&mut children, seq, work);
         }
         if children.concerns_the_flow(seq) {

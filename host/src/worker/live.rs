@@ -107,6 +107,7 @@ pub(super) fn finish(run: &mut Run, state: State, outcome: &Outcome, now: Timest
     run.finished_at = Some(now);
     run.usage = outcome.usage;
     run.label = outcome.label.as_deref().map(Into::into);
+    run.children = outcome.children.clone();
     match &outcome.result {
         Ok(result) => {
             run.result = Some(result.clone());

@@ -184,7 +184,8 @@ impl Store {
         }
     }
 
-    fn commit_all(&self) -> Result<()> {
+    /// Commits everything that waits.
+    pub(super) fn commit_all(&self) -> Result<()> {
         let last = Ticket(lock(&self.inner.queue.waiting).appended);
         self.commit(last)
     }
