@@ -15,7 +15,7 @@ tarefa="$target/release/tarefa"
 fail() { echo "api-check: $*" >&2; exit 1; }
 
 if ! "$venv/bin/schemathesis" --version >/dev/null 2>&1; then
-    python3 -m venv "$venv"
+    python3 -m venv "$venv" || fail "python3 with its module venv is needed"
     "$venv/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$schemathesis"
 fi
 

@@ -32,6 +32,10 @@ impl Events {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let event = event.to_owned();
                 self.text = rest.to_owned();
+                // A line that begins with a colon says no more than that the stream is alive.
+                if event.starts_with(':') {
+                    continue;
+                }
                 return Some(parse(&event));
             }
             let chunk = self.response.chunk().await.expect("the stream ends as it should")?;

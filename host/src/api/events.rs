@@ -236,7 +236,7 @@ impl Follower {
             Some(runs) if !missed || runs.contains(&self.id) || self.shown == Some(run.state) => self.add(runs),
             _ => self.show_tree(&run)?,
         }
-        self.unread.lines = news.lines || is_final;
+        self.unread.lines = news.lines || is_final || missed;
         self.unread.end = is_final.then_some(run);
         Ok(())
     }

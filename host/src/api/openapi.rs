@@ -50,14 +50,29 @@ struct Document;
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let mut document = serde_json::to_value(Document::openapi()).expect("the document is JSON");
-    // A page is made to repeat the shape of its items; it shall name it.
+    // A page would repeat the shape of its items; it is to name it.
     for (name, page) in document["components"]["schemas"].as_object_mut().into_iter().flatten() {
         if let Some(item) = name.strip_prefix("Page_") {
             page["properties"]["items"]["items"] = json!({"$ref": format!("#/components/schemas/{item}")});
         }
     }
+    name_unsigned(&mut document);
     document
 });
+
+/// Half of what an unsigned number may be is no `int32`.
+fn name_unsigned(value: &mut Value) {
+    if value["minimum"] == 0
+        && let Some(format @ ("int32" | "int64")) = value["format"].as_str()
+    {
+        value["format"] = format!("u{format}").into();
+    }
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(name_unsigned),
+        Value::Object(members) => members.values_mut().for_each(name_unsigned),
+        _ => {}
+    }
+}
 
 /// This description
 #[utoipa::path(get, path = "/api/openapi.json", tag = "server", responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
