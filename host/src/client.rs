@@ -130,7 +130,7 @@ impl Client {
         request = with(request, "label", filter.label.as_deref());
         request = with(request, "tag", filter.tag.as_deref());
         request = with(request, "deployment", filter.deployment.as_deref());
-        request = with(request, "trigger", filter.trigger);
+        request = with(request, "trigger", filter.trigger.map(Trigger::as_str));
         request = with(request, "since", filter.since);
         request = with(request, "until", filter.until);
         request = with(request, "q", filter.text.as_deref());

@@ -103,7 +103,7 @@ pub enum Inserted {
 pub struct RunFilter {
     /// One of these; any where it is empty.
     pub states: Vec<ShownState>,
-    /// What late runs are late by.
+    /// By this time what is late is late.
     pub now: Timestamp,
     pub kind: Option<Kind>,
     pub module: Option<String>,

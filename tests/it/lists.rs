@@ -167,6 +167,8 @@ async fn a_list_shows_what_a_run_is_for_and_what_came_of_it() {
     assert_eq!(only("root=true&module=fails").await["children"], json!({}));
     let mixed = app.submit("sleeper", "naps", json!({"n": 3, "ms": 50_000})).await;
     app.until_asleep(3, SignedDuration::from_mins(1)).await;
+    // On record within moments.
+    app.until(&mixed, |run| run["children"] == json!({"running": 3})).await;
     assert_eq!(only("root=true&module=sleeper").await["children"], json!({"running": 3}));
     app.post(&format!("/api/runs/{}/cancel", child_id(&mixed, 1)), json!({})).await;
     app.until(&child_id(&mixed, 1), |run| run["state"] == "cancelled").await;

@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use tarefa::store::{GroupBy, RunFilter};
 
 use crate::app::{Running, TestApp, text};
 use crate::wat::TextGuest;
@@ -120,6 +121,15 @@ async fn statistics_that_cannot_be_are_refused() {
         assert_eq!(status, 400, "{query}: {error}");
         assert!(text(&error["error"]["message"]).starts_with(expected), "{query}: {error}");
     }
+}
+
+#[tokio::test]
+async fn no_more_runs_are_counted_than_were_asked_for() {
+    let app = with_runs().await;
+    let store = &app.server().app.store;
+    let counted = |max_runs| store.count_by(&RunFilter::default(), GroupBy::Entry, 2, max_runs).expect("counts");
+    assert_eq!((counted(5).n_runs, counted(100).n_runs), (5, 8));
+    assert_eq!((counted(100).groups.len(), counted(100).n_groups), (2, 5));
 }
 
 #[tokio::test]

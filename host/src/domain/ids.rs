@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
@@ -31,6 +32,11 @@ impl RunId {
     pub fn children(parent: RunId, generation: u32) -> RangeInclusive<RunId> {
         let family = RunId::family(parent, generation);
         family.child(0)..=family.child(MAX_CHILDREN - 1)
+    }
+
+    /// No run that was submitted at the top at `time` or later has an id before this one.
+    pub fn first_at(time: Timestamp) -> RunId {
+        RunId(Uuid::from_u128((time.as_millisecond().max(0) as u128) << 80))
     }
 
     /// The ids of all runs below `run`, and of others that were submitted at its time: a child's id begins with its
