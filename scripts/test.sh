@@ -54,6 +54,9 @@ component() {
 component "$scratch/my-flow" my-flow "Hello, Grace!"
 component examples/flow_paralelo flow_paralelo tempo_processamento
 
+step "the API, against its description"
+scripts/api-check.sh
+
 step "the demo"
 scripts/demo.sh
 

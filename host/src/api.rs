@@ -1,23 +1,31 @@
 //! The HTTP API: JSON under `/api`.
 
+mod deletion;
 mod error;
+mod events;
 mod extract;
+mod filter;
 mod graph;
 mod guard;
+mod health;
+mod metrics;
 mod modules;
+mod openapi;
+mod retry;
 mod runs;
 pub mod shapes;
+mod stats;
 mod view;
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
-use axum::{Json, Router, middleware};
+use axum::{Router, middleware};
+use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, MAX_INPUT_BYTES, MAX_MODULE_BYTES};
-use crate::error::{Error, Result};
-use shapes::Health;
+use crate::error::Error;
 
 pub(crate) use extract::Id;
 pub(crate) use view::{details, log_line, summary};
@@ -27,6 +35,14 @@ pub(crate) use view::{details, log_line, summary};
 pub struct ApiState {
     pub app: Arc<App>,
     pub info: Arc<ServerInfo>,
+    streams: Arc<events::Streams>,
+}
+
+impl ApiState {
+    /// What handlers have at hand until the server is `closing`.
+    pub fn new(app: Arc<App>, info: ServerInfo, closing: CancellationToken) -> ApiState {
+        ApiState { app, info: Arc::new(info), streams: Arc::new(events::Streams::new(closing)) }
+    }
 }
 
 /// What the server says of itself.
@@ -45,32 +61,25 @@ pub fn router(state: ApiState) -> Router {
     Router::new()
         .route("/", get(crate::pages::index))
         .route("/runs/{id}", get(crate::pages::run))
-        .route("/api/health", get(health))
+        .route("/metrics", get(metrics::metrics))
+        .route("/api/openapi.json", get(openapi::openapi))
+        .route("/api/docs", get(openapi::docs))
+        .route("/api/health", get(health::health))
         .route("/api/modules", get(modules::list).post(modules::register).layer(limit(MAX_MODULE_BYTES)))
-        .route("/api/modules/{name}", get(modules::show))
+        .route("/api/modules/{name}", get(modules::show).delete(deletion::delete_module))
         .route("/api/runs", get(runs::list).post(runs::submit).layer(limit(2 * MAX_INPUT_BYTES)))
-        .route("/api/runs/{id}", get(runs::show))
+        .route("/api/runs/{id}", get(runs::show).delete(deletion::delete_run))
         .route("/api/runs/{id}/children", get(runs::children))
         .route("/api/runs/{id}/graph", get(graph::show))
         .route("/api/runs/{id}/logs", get(runs::logs))
+        .route("/api/runs/{id}/events", get(events::events))
         .route("/api/runs/{id}/cancel", post(runs::cancel))
+        .route("/api/runs/{id}/retry", post(retry::retry))
+        .route("/api/stats", get(stats::stats))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn_with_state(state.info.clone(), guard::same_origin))
         .with_state(state)
-}
-
-async fn health(State(state): State<ApiState>) -> Result<Json<Health>> {
-    let store = &state.app.store;
-    Ok(Json(Health {
-        status: "ok".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        data_dir: state.app.config.data_dir.display().to_string(),
-        slots: state.info.slots,
-        modules: store.count_modules()?,
-        unfinished_runs: store.count_unfinished()?,
-        serves: state.info.serves,
-    }))
 }
 
 async fn unknown_path(uri: axum::http::Uri) -> Error {

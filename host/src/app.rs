@@ -1,8 +1,10 @@
 //! The one door: whatever is asked of Tarefa, over HTTP, by the command line or by a flow, is asked here.
 
+mod deletion;
 mod grants;
 mod register;
 mod registry;
+mod retry;
 mod submit;
 
 use std::path::PathBuf;
@@ -16,6 +18,7 @@ use crate::domain::limits::LimitCaps;
 use crate::domain::{DirMode, Run, RunId, State};
 use crate::error::{Error, Result};
 use crate::events::{CancelRequest, Events};
+use crate::metrics::Metrics;
 use crate::store::{Cancelled, Store};
 use crate::wasm::Wasm;
 use registry::Registry;
@@ -49,8 +52,11 @@ pub struct App {
     pub wasm: Wasm,
     pub events: Events,
     pub clock: Clock,
+    pub metrics: Metrics,
     pub config: AppConfig,
     registry: Registry,
+    /// Written while a module is deleted, so that nobody registers meanwhile what is to go.
+    registering: tokio::sync::RwLock<()>,
     ids: Mutex<ContextV7>,
 }
 
@@ -61,8 +67,10 @@ impl App {
             wasm,
             events,
             clock,
+            metrics: Metrics::new(),
             config,
             registry: Registry::default(),
+            registering: tokio::sync::RwLock::default(),
             ids: Mutex::new(ContextV7::new()),
         })
     }
@@ -88,7 +96,10 @@ impl App {
             Cancelled::Already(state) => {
                 return Err(Error::conflict(format!("run `{id}` is {} already", state.as_str())));
             }
-            Cancelled::AtOnce => self.events.run_finished(id),
+            Cancelled::AtOnce => {
+                self.metrics.finished(&self.run(id)?);
+                self.events.run_finished(id);
+            }
             Cancelled::Asked => {
                 let parent = self.run(id)?.parent;
                 // The worker is gone only while the server stops; then the next start settles the run.

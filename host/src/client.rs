@@ -5,14 +5,18 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
-use crate::api::shapes::{ErrorShape, Health, LogShape, ModuleShape, Page, RunShape, RunSummary, SubmitShape};
-use crate::domain::{Kind, RunId, State};
+use crate::api::shapes::{
+    Caller, ErrorShape, Health, LogShape, ModuleShape, Page, RetryShape, RunShape, RunSummary, SubmitShape,
+};
+use crate::domain::{Kind, RunId, ShownState, Timestamp, Trigger};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a connection to a server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a reply may take, beyond what the call itself waits for: a registration compiles a module.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a deletion may take: a flow of a million children is deleted bit by bit.
+const DELETE_TIMEOUT: Duration = Duration::from_secs(600);
 /// The longest page of children and logs.
 pub const MAX_PAGE: u32 = 1000;
 /// The longest page of runs.
@@ -29,12 +33,23 @@ pub struct Client {
 #[derive(Clone, Debug, Default)]
 pub struct RunsFilter {
     /// One of these; any where it is empty.
-    pub states: Vec<State>,
+    pub states: Vec<ShownState>,
     pub kind: Option<Kind>,
     pub module: Option<String>,
     pub entry: Option<String>,
     /// Only runs at the top of their tree.
     pub root: bool,
+    /// Only children of this run.
+    pub parent: Option<RunId>,
+    pub label: Option<String>,
+    pub tag: Option<String>,
+    pub deployment: Option<String>,
+    pub trigger: Option<Trigger>,
+    /// Only runs that were submitted then or later, and before `until`.
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    /// A part of the run's name, entry, module or id.
+    pub text: Option<String>,
     /// At most [`MAX_RUNS_PAGE`].
     pub limit: Option<u32>,
     pub cursor: Option<String>,
@@ -111,6 +126,14 @@ impl Client {
         request = with(request, "module", filter.module.as_deref());
         request = with(request, "entry", filter.entry.as_deref());
         request = with(request, "root", filter.root.then_some(true));
+        request = with(request, "parent", filter.parent);
+        request = with(request, "label", filter.label.as_deref());
+        request = with(request, "tag", filter.tag.as_deref());
+        request = with(request, "deployment", filter.deployment.as_deref());
+        request = with(request, "trigger", filter.trigger.map(Trigger::as_str));
+        request = with(request, "since", filter.since);
+        request = with(request, "until", filter.until);
+        request = with(request, "q", filter.text.as_deref());
         request = with(request, "limit", filter.limit);
         self.json(with(request, "cursor", filter.cursor.as_deref())).await
     }
@@ -131,6 +154,22 @@ impl Client {
     pub async fn cancel(&self, id: RunId) -> Result<RunShape> {
         let request = self.request(Method::POST, &["runs", &id.to_string(), "cancel"]);
         self.json(request.json(&serde_json::json!({}))).await
+    }
+
+    /// Submits a run that did not complete anew, as a run of its own.
+    pub async fn retry(&self, id: RunId) -> Result<RunShape> {
+        let request = self.request(Method::POST, &["runs", &id.to_string(), "retry"]);
+        self.json(request.json(&RetryShape { trigger: Some(Caller::Cli) })).await
+    }
+
+    /// Deletes a final top-level run with all below it.
+    pub async fn delete_run(&self, id: RunId) -> Result<()> {
+        self.send(self.request(Method::DELETE, &["runs", &id.to_string()]), DELETE_TIMEOUT).await.map(drop)
+    }
+
+    /// Deletes a module that no run on record uses, with all its versions.
+    pub async fn delete_module(&self, name: &str) -> Result<()> {
+        self.send(self.request(Method::DELETE, &["modules", name]), DELETE_TIMEOUT).await.map(drop)
     }
 
     /// A request to `/api/…`; the parts of the path are escaped.

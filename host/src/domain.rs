@@ -12,6 +12,7 @@ pub mod parameters;
 pub mod retry;
 pub mod run;
 pub mod state;
+pub mod trigger;
 
 pub use attempt::{Attempt, Outcome, Usage};
 pub use failure::{Failure, FailureKind};
@@ -21,7 +22,8 @@ pub use limits::{DirGrant, DirMode, Limits, LimitsPatch, Metering};
 pub use module::{Description, Entry, Kind, Module};
 pub use retry::{Retries, Transition, after_attempt};
 pub use run::{Parent, Run, Settings, SettingsPatch};
-pub use state::{State, WaitingFor};
+pub use state::{ShownState, State, StateCounts, WaitingFor};
+pub use trigger::Trigger;
 
 /// A point in time, stored with microseconds.
 pub use jiff::Timestamp;

@@ -150,9 +150,9 @@ impl Server {
             Error::unavailable(format!("cannot listen on `{}`: {error}; choose another with `--listen`", config.listen))
         })?;
         let address = listener.local_addr().context("a listener has an address")?;
-        let info = Arc::new(ServerInfo { slots, serves: config.serves, allowed_hosts: config.allowed_hosts });
-        let router = api::router(ApiState { app: app.clone(), info });
+        let info = ServerInfo { slots, serves: config.serves, allowed_hosts: config.allowed_hosts };
         let closing = CancellationToken::new();
+        let router = api::router(ApiState::new(app.clone(), info, closing.clone()));
         // Without this an ordinary client that keeps its connection waits 40 ms a call.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let close = closing.clone();

@@ -4,15 +4,17 @@
 //! one transaction, on its own thread; what nobody asks for is committed within [`FLUSH_INTERVAL`].
 
 mod sqlite;
+mod watch;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::{Attempt, Kind, Run, RunId, State};
+use crate::domain::{Attempt, Kind, Run, RunId, ShownState, State, StateCounts, Trigger};
 use crate::error::{Error, ErrorKind};
 
 pub use sqlite::{LogFilter, Store, StoreError};
+pub use watch::{News, Watch};
 
 /// How long a write may wait for somebody to commit it.
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(5);
@@ -96,22 +98,69 @@ pub enum Inserted {
     Exists(RunId),
 }
 
-/// Which runs a list shows; newest first.
+/// Which runs a list shows or statistics count; what is absent does not filter.
 #[derive(Clone, Debug, Default)]
 pub struct RunFilter {
-    pub states: Vec<State>,
+    /// One of these; any where it is empty.
+    pub states: Vec<ShownState>,
+    /// By this time what is late is late.
+    pub now: Timestamp,
     pub kind: Option<Kind>,
     pub module: Option<String>,
     pub entry: Option<String>,
     /// Only runs without a parent.
     pub top: bool,
+    pub parent: Option<RunId>,
+    pub label: Option<String>,
+    /// One of the run's tags.
+    pub tag: Option<String>,
+    pub deployment: Option<String>,
+    pub trigger: Option<Trigger>,
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
     /// A part of the run's name, entry, module or id.
     pub text: Option<String>,
-    /// Only runs before this one in the list.
-    pub before: Option<RunId>,
-    pub limit: usize,
+}
+
+/// What statistics count runs by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupBy {
+    State,
+    /// `module/entry`.
+    Entry,
+    Label,
+    /// Each of a run's tags.
+    Tag,
+    Deployment,
+    /// Spans of the time at which runs were submitted, this many milliseconds long.
+    Time {
+        bucket_ms: u64,
+    },
+}
+
+/// Runs that have a key in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub key: GroupKey,
+    pub states: StateCounts,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GroupKey {
+    Word(String),
+    /// When a span begins.
+    At(Timestamp),
+}
+
+/// What was counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// In the order of time, else the largest first; no more than were asked for.
+    pub groups: Vec<Group>,
+    /// How many groups there are in all.
+    pub n_groups: usize,
+    /// How many runs are in them.
+    pub n_runs: u64,
 }
 
 /// Which runs a worker takes.
@@ -132,6 +181,17 @@ pub enum Cancelled {
     Asked,
     /// It was final before.
     Already(State),
+    NoSuchRun,
+}
+
+/// What a deletion of a run met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deleted {
+    Done,
+    /// It is not final.
+    Unfinished(State),
+    /// It is a part of this run, which is at the top.
+    PartOf(RunId),
     NoSuchRun,
 }
 

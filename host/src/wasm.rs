@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -65,6 +66,14 @@ struct Shared {
     /// For runs that are metered by time; made when the first of them comes.
     time: OnceLock<Linked>,
     cache: Cache,
+    opened: Opened,
+}
+
+/// Sandboxes that were opened since the start.
+#[derive(Debug, Default)]
+pub struct Opened {
+    pub in_pool: AtomicU64,
+    pub on_demand: AtomicU64,
 }
 
 /// An engine with what guests import.
@@ -147,12 +156,17 @@ impl Wasm {
         let on_demand = Linked::new(Metering::Fuel, Allocation::OnDemand).map_err(anyhow::Error::from)?;
         let cache = Cache::open(&config.data_dir)?;
         Ok(Wasm {
-            shared: Arc::new(Shared { pool, on_demand, time: OnceLock::new(), cache }),
+            shared: Arc::new(Shared { pool, on_demand, time: OnceLock::new(), cache, opened: Opened::default() }),
             loaded: Mutex::default(),
             compiling: tokio::sync::Mutex::new(()),
             compiler: config.compiler,
             modules_dir,
         })
+    }
+
+    /// How many sandboxes were opened, and where.
+    pub fn opened(&self) -> &Opened {
+        &self.shared.opened
     }
 
     /// The component of a registered module, compiled for `metering` if it was not yet.
@@ -222,9 +236,16 @@ impl Wasm {
     /// Forgets the code of a component that was refused, unless it is registered already.
     fn forget_refused(&self, digest: &Digest) {
         if !self.module_path(digest).exists() {
-            self.lock().components.remove(&(digest.clone(), Metering::Fuel));
-            self.shared.cache.remove(&self.shared.on_demand.name, digest);
+            self.forget(digest);
         }
+    }
+
+    /// Forgets a component that no module is any more: its bytes, its compiled code, and what is loaded of it.
+    pub fn forget(&self, digest: &Digest) {
+        self.lock().components.retain(|(loaded, _), _| loaded != digest);
+        self.shared.cache.remove(digest);
+        // As in the cache: what cannot be removed is at worst some space.
+        let _ = fs::remove_file(self.module_path(digest));
     }
 
     fn module_path(&self, digest: &Digest) -> PathBuf {

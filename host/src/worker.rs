@@ -81,12 +81,17 @@ impl Worker {
         guests: Handle,
         cancels: mpsc::Receiver<CancelRequest>,
     ) -> Arc<Worker> {
+        let metrics = &app.metrics;
+        metrics.slots.set(config.slots as i64);
+        metrics.flow_places.set(config.flows as i64);
+        let slots = Slots::new(config.slots, metrics.slots_in_use.clone());
+        let flows = Slots::new(config.flows, metrics.flows_in_memory.clone());
         let worker = Arc::new(Worker {
             app,
             guests,
             id,
-            slots: Slots::new(config.slots),
-            flows: Slots::new(config.flows),
+            slots,
+            flows,
             since: config.since,
             held: Mutex::default(),
             young: Mutex::default(),

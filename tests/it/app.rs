@@ -298,6 +298,11 @@ impl Running {
         self.server = Some(server);
     }
 
+    /// As if the operator allowed none: holds from the next start on.
+    pub fn without_allowed_dirs(&mut self) {
+        self.config.allowed_dirs.clear();
+    }
+
     /// As if the disk had grown: holds from the next start on.
     pub fn without_max_pages(&mut self) {
         self.config.max_pages = None;
@@ -311,11 +316,10 @@ impl Drop for Running {
         }
         let Some(server) = &self.server else { return };
         let filter = tarefa::store::RunFilter {
-            states: vec![tarefa::domain::State::Running, tarefa::domain::State::Cancelling],
-            limit: 10,
+            states: vec![tarefa::domain::State::Running.into(), tarefa::domain::State::Cancelling.into()],
             ..Default::default()
         };
-        let left = server.app.store.runs(&filter).expect("reads the runs");
+        let left = server.app.store.runs(&filter, None, 10).expect("reads the runs");
         assert!(left.is_empty(), "the test left runs behind: {left:?}");
     }
 }

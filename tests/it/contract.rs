@@ -49,7 +49,7 @@ async fn describe(app: &Running, digest: &str) -> Value {
 
 /// Any run of any module will do: a job needs one.
 fn describe_job(app: &tarefa::app::App) -> Job {
-    let runs = app.store.runs(&tarefa::store::RunFilter { limit: 1, ..Default::default() }).expect("reads the runs");
+    let runs = app.store.runs(&Default::default(), None, 1).expect("reads the runs");
     let run = runs.into_iter().next().expect("there is a run");
     let plan = app.plan(&run).expect("its entry exists");
     Job {

@@ -32,7 +32,6 @@ CREATE TABLE runs (
     version_id INTEGER NOT NULL,
     entry TEXT NOT NULL,
     name TEXT,
-    input TEXT NOT NULL,
     input_sum INTEGER NOT NULL,
     settings TEXT,
     upstream TEXT,
@@ -41,7 +40,6 @@ CREATE TABLE runs (
     generation INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
     rescues INTEGER NOT NULL,
-    result TEXT,
     result_sum INTEGER,
     failure TEXT,
     label TEXT,
@@ -55,6 +53,17 @@ CREATE TABLE runs (
     worker_id INTEGER,
     -- The version of the journal's meaning that the run was begun with.
     journal_version INTEGER NOT NULL DEFAULT 1,
+    -- Of a child NULL: it is the flow.
+    trigger TEXT,
+    deployment TEXT,
+    retry_of BLOB,
+    -- How the children of a flow ended, as JSON, so that a list need not count them.
+    child_states TEXT,
+    -- The beginning of a long result, so that a list need not read it.
+    result_preview TEXT,
+    -- The large ones come last: what stands before them is read without them.
+    input TEXT NOT NULL,
+    result TEXT,
     CHECK (
         CASE WHEN finished_at IS NULL
             THEN state = 'scheduled' OR state = 'running' OR state = 'cancelling'
@@ -62,12 +71,19 @@ CREATE TABLE runs (
         END
     ),
     CHECK ((parent_id IS NULL) = (seq IS NULL) AND (parent_id IS NULL) = (parent_generation IS NULL)),
+    CHECK (
+        CASE WHEN trigger IS NULL
+            THEN parent_id IS NOT NULL
+            ELSE trigger = 'schedule' OR trigger = 'api' OR trigger = 'cli'
+        END
+    ),
     CHECK ((result IS NULL) = (result_sum IS NULL))
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX runs_due ON runs (kind, scheduled_at) WHERE state = 'scheduled' AND worker_id IS NULL;
 CREATE INDEX runs_unfinished ON runs (state) WHERE finished_at IS NULL;
 CREATE INDEX runs_top ON runs (id) WHERE parent_id IS NULL;
+CREATE INDEX runs_retries ON runs (retry_of) WHERE retry_of IS NOT NULL;
 
 -- Which run a caller's key stands for.
 CREATE TABLE idempotency_keys (

@@ -5,6 +5,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
 
 use crate::domain::RunId;
 use crate::error::{Error, ErrorKind};
@@ -12,7 +13,9 @@ use crate::error::{Error, ErrorKind};
 /// A body of JSON.
 pub(super) struct JsonBody<T>(pub T);
 
-/// A body of WebAssembly.
+/// A component in its binary form.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
 pub(super) struct WasmBody(pub Bytes);
 
 /// The query, without unknown names.
@@ -60,6 +63,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         axum::extract::Query::try_from_uri(&parts.uri)
             .map(|axum::extract::Query(query)| Query(query))
             .map_err(|rejection| Error::invalid(format!("invalid query: {}", rejection.body_text())))
+    }
+}
+
+/// How many items a page has: as many as were asked for, or `usual`.
+pub(super) fn page_limit(given: Option<usize>, usual: usize, most: usize) -> Result<usize, Error> {
+    match given.unwrap_or(usual) {
+        limit if (1..=most).contains(&limit) => Ok(limit),
+        limit => Err(Error::invalid(format!("`limit` is {limit}; it goes from 1 to {most}"))),
     }
 }
 

@@ -3,9 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::ApiState;
-use super::extract::{Id, Query};
+use super::extract::{Id, Query, page_limit};
+use super::openapi::{Invalid, NotFound};
 use super::runs::blocking;
 use super::shapes::{GraphEdge, GraphNode, GraphShape};
 use super::view::summary;
@@ -18,27 +20,38 @@ use crate::error::Result;
 const DEFAULT_NODES: usize = 500;
 const MAX_NODES: usize = 1000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GraphQuery {
     /// The execution of the flow; the newest where it is absent.
     generation: Option<u32>,
     /// The most children to show, in the order in which they were submitted.
+    #[param(minimum = 1, maximum = 1000, default = 500)]
     limit: Option<usize>,
 }
 
+/// Show which of a flow's children depends on which
+///
+/// An edge of `data` goes to a run that took the other's result as an argument, one of `order` to a run that the flow
+/// submitted when it knew how the other had ended. What other edges say already is left out.
+#[utoipa::path(
+    get, path = "/api/runs/{id}/graph", tag = "runs", operation_id = "show_graph",
+    params(("id" = RunId, Path, description = "The flow's run"), GraphQuery),
+    responses((status = 200, description = "The graph", body = GraphShape), Invalid, NotFound),
+)]
 pub(super) async fn show(
     State(state): State<ApiState>,
     Id(id): Id,
     Query(query): Query<GraphQuery>,
 ) -> Result<Json<GraphShape>> {
-    Ok(Json(blocking(move || graph(&state.app, id, &query)).await?))
+    let limit = page_limit(query.limit, DEFAULT_NODES, MAX_NODES)?;
+    Ok(Json(blocking(move || graph(&state.app, id, query.generation, limit)).await?))
 }
 
-fn graph(app: &App, id: RunId, query: &GraphQuery) -> Result<GraphShape> {
+fn graph(app: &App, id: RunId, generation: Option<u32>, limit: usize) -> Result<GraphShape> {
     let run = app.run(id)?;
-    let generation = query.generation.unwrap_or(run.generation);
-    let limit = query.limit.unwrap_or(DEFAULT_NODES).clamp(1, MAX_NODES);
+    let generation = generation.unwrap_or(run.generation);
     let mut children = app.store.children(id, generation, 0, limit + 1)?;
     let more_nodes = children.len() > limit;
     children.truncate(limit);

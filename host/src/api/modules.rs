@@ -4,9 +4,11 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::ApiState;
-use super::extract::{Query, WasmBody};
+use super::extract::{Query, WasmBody, page_limit};
+use super::openapi::{Invalid, NotFound, TooLarge, UnsupportedMediaType};
 use super::shapes::{ModuleShape, Page, VersionShape};
 use crate::domain::Module;
 use crate::error::{Error, Result};
@@ -14,19 +16,39 @@ use crate::error::{Error, Result};
 const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 500;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RegisterQuery {
+    /// What the module is called from now on.
+    #[param(pattern = "^[a-z][a-z0-9_-]{0,63}$", example = "my_flow")]
     name: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
+    /// Items of one page.
+    #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<usize>,
+    /// Where the last page said that the next begins.
     cursor: Option<String>,
 }
 
+/// Register a component, or a new version of it
+///
+/// Each version is named by its digest, and stays. A component that is the newest version already changes nothing.
+#[utoipa::path(
+    post, path = "/api/modules", tag = "modules", operation_id = "register_module",
+    params(RegisterQuery),
+    request_body(content = WasmBody, content_type = "application/wasm", description = "The component, at most 64 MiB"),
+    responses(
+        (status = 201, description = "It is registered", body = ModuleShape),
+        (status = 200, description = "It is the newest version already", body = ModuleShape),
+        Invalid, TooLarge, UnsupportedMediaType,
+    ),
+)]
 pub(super) async fn register(
     State(state): State<ApiState>,
     Query(query): Query<RegisterQuery>,
@@ -37,11 +59,17 @@ pub(super) async fn register(
     Ok((status, Json(shape(module, None))))
 }
 
+/// List the modules by name, each with its newest version
+#[utoipa::path(
+    get, path = "/api/modules", tag = "modules", operation_id = "list_modules",
+    params(ListQuery),
+    responses((status = 200, description = "One page", body = Page<ModuleShape>), Invalid),
+)]
 pub(super) async fn list(
     State(state): State<ApiState>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<ModuleShape>>> {
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let limit = page_limit(query.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
     let mut modules = state.app.store.modules(query.cursor.as_deref().unwrap_or_default(), limit + 1)?;
     let more = modules.len() > limit;
     modules.truncate(limit);
@@ -50,6 +78,12 @@ pub(super) async fn list(
     Ok(Json(Page { items, next_cursor }))
 }
 
+/// Show a module with its entries and versions
+#[utoipa::path(
+    get, path = "/api/modules/{name}", tag = "modules", operation_id = "show_module",
+    params(("name" = String, Path, description = "The module")),
+    responses((status = 200, description = "The module", body = ModuleShape), Invalid, NotFound),
+)]
 pub(super) async fn show(State(state): State<ApiState>, Path(name): Path<String>) -> Result<Json<ModuleShape>> {
     let newest = state.app.find_version(&name, None)?;
     let versions = state.app.store.versions(&name)?;

@@ -6,15 +6,18 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::ApiState;
-use super::extract::{Id, JsonBody, Query};
-use super::shapes::{LogShape, Page, RunShape, RunSummary, SubmitShape};
+use super::extract::{Id, JsonBody, Query, page_limit};
+use super::filter::FilterQuery;
+use super::openapi::{Conflict, Invalid, NotFound, TooLarge, UnsupportedMediaType};
+use super::shapes::{Caller, LogShape, Page, RunShape, RunSummary, SubmitShape};
 use super::view::{self, summary};
 use crate::app::{App, NewRun};
-use crate::domain::{Kind, RunId, SettingsPatch, State as RunState, Timestamp};
+use crate::domain::{Kind, RunId, SettingsPatch, Trigger};
 use crate::error::{Error, Result};
-use crate::store::{LogFilter, RunFilter};
+use crate::store::LogFilter;
 use crate::wasm::Level;
 
 const DEFAULT_LIMIT: usize = 50;
@@ -24,49 +27,73 @@ const MAX_LONG_LIMIT: usize = 1000;
 /// A client that waits longer asks again.
 const MAX_WAIT_SECONDS: f64 = 300.0;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SubmitQuery {
     /// Seconds to wait for the end of the run.
+    #[param(minimum = 0, maximum = 300)]
     wait: Option<f64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
-    /// One state, or several with commas.
-    state: Option<String>,
-    kind: Option<Kind>,
-    module: Option<String>,
-    entry: Option<String>,
-    root: Option<bool>,
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
-    q: Option<String>,
+    #[serde(flatten)]
+    #[param(ignore)]
+    filter: FilterQuery,
+    /// Items of one page.
+    #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<usize>,
+    /// Where the last page said that the next begins.
+    #[param(value_type = Option<RunId>)]
     cursor: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ChildrenQuery {
     /// The execution of the flow; the newest where it is absent.
     generation: Option<u32>,
+    /// Items of one page.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
     limit: Option<usize>,
+    /// Where the last page said that the next begins.
     cursor: Option<u32>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogsQuery {
     /// The least level that is shown.
+    #[param(default = "trace", example = "warn")]
     level: Option<String>,
     /// Only lines after this number.
+    #[param(default = 0)]
     after: Option<i64>,
+    /// Where the last page said that the next begins.
     cursor: Option<i64>,
+    /// Items of one page.
+    #[param(minimum = 1, maximum = 1000, default = 1000)]
     limit: Option<usize>,
 }
 
+/// Submit a run
+///
+/// It is on record before the reply. With `wait` the reply comes when the run is final or the time is up.
+#[utoipa::path(
+    post, path = "/api/runs", tag = "runs", operation_id = "submit_run",
+    params(SubmitQuery),
+    request_body = SubmitShape,
+    responses(
+        (status = 201, description = "The run is on record", body = RunShape),
+        (status = 200, description = "The idempotency key stands for this run already", body = RunShape),
+        Invalid, NotFound, Conflict, TooLarge, UnsupportedMediaType,
+    ),
+)]
 pub(super) async fn submit(
     State(state): State<ApiState>,
     Query(query): Query<SubmitQuery>,
@@ -118,29 +145,34 @@ fn new_run(body: SubmitShape) -> NewRun {
             dirs,
             http,
         },
+        trigger: trigger(body.trigger),
     }
 }
 
+/// What a caller says of itself, or else the API.
+pub(super) fn trigger(caller: Option<Caller>) -> Trigger {
+    match caller.unwrap_or_default() {
+        Caller::Api => Trigger::Api,
+        Caller::Cli => Trigger::Cli,
+    }
+}
+
+/// List runs, newest first
+#[utoipa::path(
+    get, path = "/api/runs", tag = "runs", operation_id = "list_runs",
+    params(FilterQuery, ListQuery),
+    responses((status = 200, description = "One page", body = Page<RunSummary>), Invalid),
+)]
 pub(super) async fn list(
     State(state): State<ApiState>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<RunSummary>>> {
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let filter = RunFilter {
-        states: parse_states(query.state.as_deref().unwrap_or_default())?,
-        kind: query.kind,
-        module: query.module,
-        entry: query.entry,
-        top: query.root.unwrap_or(false),
-        since: query.since,
-        until: query.until,
-        text: query.q,
-        before: query.cursor.as_deref().map(parse_cursor).transpose()?,
-        limit: limit + 1,
-    };
+    let limit = page_limit(query.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
+    let filter = query.filter.read(state.app.clock.now())?;
+    let before = query.cursor.as_deref().map(parse_cursor).transpose()?;
     let app = state.app.clone();
     let page = blocking(move || {
-        let mut runs = app.store.runs(&filter)?;
+        let mut runs = app.store.runs(&filter, before, limit + 1)?;
         let more = runs.len() > limit;
         runs.truncate(limit);
         let next_cursor = runs.last().filter(|_| more).map(|run| run.id.to_string());
@@ -150,17 +182,29 @@ pub(super) async fn list(
     Ok(Json(page.await?))
 }
 
+/// Show a run with all that is known of it
+#[utoipa::path(
+    get, path = "/api/runs/{id}", tag = "runs", operation_id = "show_run",
+    params(("id" = RunId, Path, description = "The run")),
+    responses((status = 200, description = "The run", body = RunShape), Invalid, NotFound),
+)]
 pub(super) async fn show(State(state): State<ApiState>, Id(id): Id) -> Result<Json<RunShape>> {
     let run = state.app.run(id)?;
     Ok(Json(view::details(&state.app, run)?))
 }
 
+/// List the runs that a flow submitted, in that order
+#[utoipa::path(
+    get, path = "/api/runs/{id}/children", tag = "runs", operation_id = "list_children",
+    params(("id" = RunId, Path, description = "The flow's run"), ChildrenQuery),
+    responses((status = 200, description = "One page", body = Page<RunSummary>), Invalid, NotFound),
+)]
 pub(super) async fn children(
     State(state): State<ApiState>,
     Id(id): Id,
     Query(query): Query<ChildrenQuery>,
 ) -> Result<Json<Page<RunSummary>>> {
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LONG_LIMIT);
+    let limit = page_limit(query.limit, DEFAULT_LIMIT, MAX_LONG_LIMIT)?;
     let app = state.app.clone();
     let page = blocking(move || {
         let parent = app.run(id)?;
@@ -173,12 +217,18 @@ pub(super) async fn children(
     Ok(Json(page.await?))
 }
 
+/// Read the log of a run and all below it, oldest line first
+#[utoipa::path(
+    get, path = "/api/runs/{id}/logs", tag = "runs", operation_id = "read_log",
+    params(("id" = RunId, Path, description = "The run"), LogsQuery),
+    responses((status = 200, description = "One page", body = Page<LogShape>), Invalid, NotFound),
+)]
 pub(super) async fn logs(
     State(state): State<ApiState>,
     Id(id): Id,
     Query(query): Query<LogsQuery>,
 ) -> Result<Json<Page<LogShape>>> {
-    let limit = query.limit.unwrap_or(MAX_LONG_LIMIT).clamp(1, MAX_LONG_LIMIT);
+    let limit = page_limit(query.limit, MAX_LONG_LIMIT, MAX_LONG_LIMIT)?;
     let level = query.level.as_deref().map(parse_level).transpose()?.unwrap_or(0);
     let after = query.after.or(query.cursor).unwrap_or(0);
     let app = state.app.clone();
@@ -195,26 +245,22 @@ pub(super) async fn logs(
     Ok(Json(page.await?))
 }
 
+/// Cancel a run and all below it
+///
+/// What no worker holds is over at once; the rest is `cancelling` until its worker has ended it.
+#[utoipa::path(
+    post, path = "/api/runs/{id}/cancel", tag = "runs", operation_id = "cancel_run",
+    params(("id" = RunId, Path, description = "The run")),
+    responses((status = 200, description = "The run as it is now", body = RunShape), Invalid, NotFound, Conflict),
+)]
 pub(super) async fn cancel(State(state): State<ApiState>, Id(id): Id) -> Result<Json<RunShape>> {
     let run = state.app.cancel(id).await?;
     Ok(Json(view::details(&state.app, run)?))
 }
 
-/// Reads that may take long run where they hold up nobody.
+/// What may take long is done where it holds up nobody.
 pub(super) async fn blocking<T: Send + 'static>(read: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(read).await.map_err(|error| anyhow::anyhow!(error))?
-}
-
-fn parse_states(text: &str) -> Result<Vec<RunState>> {
-    text.split(',')
-        .filter(|name| !name.is_empty())
-        .map(|name| {
-            RunState::parse(name).ok_or_else(|| {
-                let known = RunState::ALL.map(|state| state.as_str()).join(", ");
-                Error::invalid(format!("unknown state `{}`; states are {known}", name.escape_debug()))
-            })
-        })
-        .collect()
 }
 
 fn parse_level(name: &str) -> Result<u8> {

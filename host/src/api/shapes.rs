@@ -3,23 +3,24 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::domain::attempt::HistoryItem;
 use crate::domain::graph::EdgeKind;
 use crate::domain::{
     Attempt, Digest, DirGrant, Entry, Failure, HttpGrant, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State,
-    Usage, WaitingFor,
+    StateCounts, Trigger, Usage, WaitingFor,
 };
 
 /// One page of a list.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Page<T> {
     pub items: Vec<T>,
     /// Give it back as `?cursor=` for the next page; absent on the last.
     pub next_cursor: Option<String>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     pub status: String,
     pub version: String,
@@ -32,7 +33,7 @@ pub struct Health {
 }
 
 /// A module in lists and after its registration.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ModuleShape {
     pub name: String,
     /// Of the newest version.
@@ -45,7 +46,7 @@ pub struct ModuleShape {
     pub versions: Option<Vec<VersionShape>>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct VersionShape {
     pub digest: Digest,
     pub size_bytes: u64,
@@ -53,14 +54,16 @@ pub struct VersionShape {
 }
 
 /// The body of `POST /api/runs`.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"module": "flow_paralelo", "parameters": {}}))]
 pub struct SubmitShape {
     pub module: String,
     /// May be left out where the module has one flow, or one entry.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub entry: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<Object>)]
     pub parameters: Option<serde_json::Map<String, serde_json::Value>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
@@ -86,9 +89,31 @@ pub struct SubmitShape {
     pub timezone: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub grants: Option<GrantsShape>,
+    /// Who submits; `api` where it is absent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trigger: Option<Caller>,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// The body of `POST /api/runs/{id}/retry`.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({}))]
+pub struct RetryShape {
+    /// Who retries; `api` where it is absent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trigger: Option<Caller>,
+}
+
+/// What a caller may say of itself; the other triggers are ours to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Caller {
+    #[default]
+    Api,
+    Cli,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GrantsShape {
     #[serde(default)]
@@ -98,7 +123,7 @@ pub struct GrantsShape {
 }
 
 /// A run in lists.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct RunSummary {
     pub id: RunId,
     pub kind: Kind,
@@ -108,6 +133,10 @@ pub struct RunSummary {
     /// What people see of the entry.
     pub title: String,
     pub name: String,
+    /// The deployment that it is a run of.
+    pub deployment: Option<String>,
+    pub trigger: Trigger,
+    pub tags: Vec<String>,
     pub parent_id: Option<RunId>,
     /// Of a child: the execution of the flow that submitted it, and its place in it, from 0.
     pub generation: Option<u32>,
@@ -116,6 +145,12 @@ pub struct RunSummary {
     pub waiting_for: Option<WaitingFor>,
     pub label: Option<String>,
     pub failure: Option<Failure>,
+    /// The first 200 bytes at most of the result's JSON text, cut between two characters.
+    pub result_preview: Option<String>,
+    /// Child runs of the newest generation by state; only of flows.
+    pub children: StateCounts,
+    /// The run that did not complete and that this one tries again.
+    pub retry_of: Option<RunId>,
     pub n_attempts: u32,
     pub created_at: Timestamp,
     pub scheduled_at: Timestamp,
@@ -125,29 +160,31 @@ pub struct RunSummary {
 }
 
 /// A run with all that is known of it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct RunShape {
     #[serde(flatten)]
     pub summary: RunSummary,
     pub root_id: RunId,
+    #[schema(value_type = Object)]
     pub parameters: Box<RawValue>,
+    /// Any JSON.
+    #[schema(value_type = Option<serde_json::Value>)]
     pub result: Option<Box<RawValue>>,
     pub limits: Limits,
     pub retries: Retries,
-    pub tags: Vec<String>,
     pub timezone: String,
     pub grants: GrantsShape,
     pub idempotency_key: Option<String>,
     /// Siblings that it takes data from or waits for.
     pub upstream: crate::domain::run::Upstream,
-    /// Child runs by state; only of flows.
-    pub children: std::collections::BTreeMap<String, u64>,
+    /// The newest run that tries this one again.
+    pub retried_by: Option<RunId>,
     pub attempts: Vec<Attempt>,
     pub history: Vec<HistoryItem>,
 }
 
 /// The children of a flow, and what lies between them.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct GraphShape {
     /// In the order in which the flow submitted them.
     pub nodes: Vec<GraphNode>,
@@ -157,7 +194,7 @@ pub struct GraphShape {
 }
 
 /// A child run in a graph.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct GraphNode {
     pub id: RunId,
     pub seq: Option<u32>,
@@ -179,7 +216,7 @@ impl From<RunSummary> for GraphNode {
 }
 
 /// From a child run to one that depends on it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct GraphEdge {
     pub from: RunId,
     pub to: RunId,
@@ -187,7 +224,7 @@ pub struct GraphEdge {
 }
 
 /// A line of a run's log.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct LogShape {
     /// Grows with each line; give it back as `?after=`.
     pub no: i64,
@@ -198,13 +235,60 @@ pub struct LogShape {
     pub message: String,
 }
 
+/// One of the events of `GET /api/runs/{id}/events`.
+#[derive(Debug, ToSchema)]
+pub struct EventShape {
+    pub event: EventKind,
+    /// Of a line its number; give it back as `Last-Event-ID`.
+    pub id: Option<String>,
+    /// A `RunSummary` or, of a line, a `LogShape`, as JSON.
+    #[schema(content_media_type = "application/json")]
+    pub data: String,
+}
+
+#[derive(Clone, Copy, Debug, ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A run is as the data says.
+    Run,
+    /// A line was added to the log.
+    Log,
+    /// The run is over: the last event.
+    End,
+}
+
+impl EventKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EventKind::Run => "run",
+            EventKind::Log => "log",
+            EventKind::End => "end",
+        }
+    }
+}
+
+/// `GET /api/stats`.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct StatsShape {
+    pub items: Vec<StatsItem>,
+}
+
+/// The runs that have a key in common.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StatsItem {
+    /// A state, `module/entry`, label, tag or deployment, or the time at which a span begins.
+    pub key: String,
+    pub total: u64,
+    pub states: StateCounts,
+}
+
 /// Every error's body.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ErrorShape {
     pub error: ErrorBody,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ErrorBody {
     pub kind: crate::error::ErrorKind,
     pub message: String,

@@ -5,16 +5,18 @@ use serde_json::value::RawValue;
 use super::shapes::{GrantsShape, LogShape, RunShape, RunSummary};
 use crate::app::App;
 use crate::domain::attempt::HistoryItem;
-use crate::domain::run::default_name;
-use crate::domain::{Attempt, Kind, Run, State, WaitingFor};
+use crate::domain::run::{default_name, preview};
+use crate::domain::{Attempt, Kind, Run, State, StateCounts, WaitingFor};
 use crate::error::Result;
 use crate::store::StoredLine;
 
 /// A run in the short form of lists.
 pub(crate) fn summary(app: &App, run: &Run) -> Result<RunSummary> {
     let version = app.version(run.version)?;
-    // An entry that a flow asked for in vain has no title.
-    let title = version.find(&run.entry).map_or(&*run.entry, |index| version.module.entries[index].title());
+    // What a flow asked for in vain is no entry.
+    let entry = version.find(&run.entry).ok().map(|index| &version.module.entries[index]);
+    let title = entry.map_or(&*run.entry, |entry| entry.title());
+    let tags = run.settings.as_deref().and_then(|settings| settings.tags.as_ref()).or(entry.map(|entry| &entry.tags));
     let seq = run.parent.map(|parent| parent.seq);
     Ok(RunSummary {
         id: run.id,
@@ -24,6 +26,9 @@ pub(crate) fn summary(app: &App, run: &Run) -> Result<RunSummary> {
         entry: run.entry.to_string(),
         name: run.name.as_deref().map_or_else(|| default_name(title, seq), str::to_owned),
         title: title.to_owned(),
+        deployment: run.deployment.as_deref().map(str::to_owned),
+        trigger: run.trigger,
+        tags: tags.cloned().unwrap_or_default(),
         parent_id: run.parent.map(|parent| parent.id),
         generation: run.parent.map(|parent| parent.generation),
         seq,
@@ -31,6 +36,9 @@ pub(crate) fn summary(app: &App, run: &Run) -> Result<RunSummary> {
         waiting_for: waiting_for(run),
         label: run.label.as_deref().map(str::to_owned),
         failure: run.failure.as_deref().cloned(),
+        result_preview: run.result.as_deref().map(|result| preview(result).to_owned()),
+        children: children(app, run)?,
+        retry_of: run.retry_of,
         n_attempts: run.attempt,
         created_at: run.created_at,
         scheduled_at: run.scheduled_at,
@@ -38,6 +46,16 @@ pub(crate) fn summary(app: &App, run: &Run) -> Result<RunSummary> {
         finished_at: run.finished_at,
         usage: run.usage,
     })
+}
+
+/// The children of the newest generation by state. A flow that is over has them in its books; they are counted while it
+/// runs, and where no worker saw its end.
+fn children(app: &App, run: &Run) -> Result<StateCounts> {
+    match &run.children {
+        _ if run.kind == Kind::Task || run.generation == 0 => Ok(StateCounts::new()),
+        Some(counts) if run.state.is_final() => Ok((**counts).clone()),
+        _ => Ok(app.store.count_children(run.id, run.generation)?),
+    }
 }
 
 fn waiting_for(run: &Run) -> Option<WaitingFor> {
@@ -57,22 +75,17 @@ pub(crate) fn details(app: &App, run: Run) -> Result<RunShape> {
         Ok(plan) => (*plan.settings).clone(),
         Err(_) => app.default_settings(&run),
     };
-    let children = match run.kind {
-        Kind::Flow => app.store.count_children(run.id, run.generation)?,
-        Kind::Task => Default::default(),
-    };
     Ok(RunShape {
         root_id: run.root_id,
         parameters: raw(&run.input)?,
         result: run.result.as_deref().map(raw).transpose()?,
         limits: settings.limits,
         retries: settings.retries,
-        tags: settings.tags,
         timezone: settings.timezone,
         grants: GrantsShape { dirs: settings.dirs, http: settings.http },
         idempotency_key: run.idempotency_key.as_deref().map(str::to_owned),
         upstream: run.upstream.as_deref().cloned().unwrap_or_default(),
-        children,
+        retried_by: app.store.retried_by(run.id)?,
         attempts,
         history,
         summary,
@@ -105,7 +118,8 @@ fn attempts(app: &App, run: &Run) -> Result<Vec<Attempt>> {
 
 /// The changes of state in order: from the times of the run and its attempts, with `more` that these do not tell.
 fn history(run: &Run, attempts: &[Attempt], more: Vec<HistoryItem>) -> Vec<HistoryItem> {
-    let mut items = vec![HistoryItem { at: run.created_at, state: State::Scheduled, reason: None }];
+    let reason = run.retry_of.map(|id| format!("retry of run `{id}`"));
+    let mut items = vec![HistoryItem { at: run.created_at, state: State::Scheduled, reason }];
     let last = attempts.len().saturating_sub(1);
     for (n, attempt) in attempts.iter().enumerate() {
         items.push(HistoryItem { at: attempt.started_at, state: State::Running, reason: None });

@@ -22,6 +22,7 @@ impl App {
                 wasm.len()
             )));
         }
+        let _undeleted = self.registering.read().await;
         let size_bytes = wasm.len() as u64;
         let (digest, description) = self.wasm.inspect(wasm, &self.config.caps).await?;
         let module = Module {

@@ -1,7 +1,7 @@
 //! Registered modules in memory, and how an entry of theirs is carried out.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockWriteGuard, Weak};
 
 use super::App;
 use crate::domain::module::nearest;
@@ -15,7 +15,14 @@ const MAX_VERSIONS: usize = 10_000;
 
 #[derive(Default)]
 pub(super) struct Registry {
-    versions: RwLock<HashMap<i64, Arc<Version>>>,
+    versions: RwLock<Versions>,
+}
+
+#[derive(Default)]
+struct Versions {
+    known: HashMap<i64, Arc<Version>>,
+    /// The module that is being deleted: none of its versions is given out.
+    closed: Option<String>,
 }
 
 /// One version of a module, ready to be asked.
@@ -36,6 +43,46 @@ pub struct Plan {
     pub settings: Arc<Settings>,
     /// Set once the first attempt needs it.
     pub component: tokio::sync::OnceCell<Arc<Component>>,
+}
+
+impl Registry {
+    /// Gives out no version of a module as long as the returned guard lives.
+    pub(super) fn close(&self, module: &str) -> Closed<'_> {
+        let mut versions = self.lock();
+        let mut given_out = Vec::new();
+        versions.known.retain(|_, version| {
+            let own = &*version.name == module;
+            if own {
+                given_out.push(Arc::downgrade(version));
+            }
+            !own
+        });
+        versions.closed = Some(module.to_owned());
+        Closed { registry: self, given_out }
+    }
+
+    fn lock(&self) -> RwLockWriteGuard<'_, Versions> {
+        self.versions.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A module of which no version is given out.
+pub(super) struct Closed<'a> {
+    registry: &'a Registry,
+    given_out: Vec<Weak<Version>>,
+}
+
+impl Closed<'_> {
+    /// Whether somebody still has a version from before, such as a flow that may submit runs of it.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.given_out.iter().any(|version| version.strong_count() > 0)
+    }
+}
+
+impl Drop for Closed<'_> {
+    fn drop(&mut self) {
+        self.registry.lock().closed = None;
+    }
 }
 
 impl Version {
@@ -115,18 +162,21 @@ impl App {
     /// The version with that number.
     pub fn version(&self, id: i64) -> Result<Arc<Version>> {
         let read = self.registry.versions.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(version) = read.get(&id) {
+        if let Some(version) = read.known.get(&id) {
             return Ok(version.clone());
         }
         drop(read);
         let module = self.store.version(id)?;
         let module = module.ok_or_else(|| Error::not_found(format!("version {id} of a module does not exist")))?;
         let version = Arc::new(Version::new(id, module));
-        let mut versions = self.registry.versions.write().unwrap_or_else(PoisonError::into_inner);
-        if versions.len() >= MAX_VERSIONS {
-            versions.clear();
+        let mut versions = self.registry.lock();
+        if versions.closed.as_deref() == Some(&version.name) {
+            return Err(Error::conflict(format!("module `{}` is being deleted", version.name)));
         }
-        Ok(versions.entry(id).or_insert(version).clone())
+        if versions.known.len() >= MAX_VERSIONS {
+            versions.known.clear();
+        }
+        Ok(versions.known.entry(id).or_insert(version).clone())
     }
 
     /// The newest version of a module, or the one with that digest.

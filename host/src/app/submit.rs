@@ -5,9 +5,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{App, Plan};
+use super::{App, Plan, Version};
 use crate::domain::run::{MAX_RUN_NAME, MAX_TAG, MAX_TAGS, render_name};
-use crate::domain::{Digest, Run, SettingsPatch};
+use crate::domain::{Digest, Run, SettingsPatch, Trigger};
 use crate::error::{Error, Result};
 use crate::store::Inserted;
 
@@ -17,7 +17,7 @@ pub const MAX_INPUT_BYTES: usize = 4 << 20;
 const MAX_KEY: usize = 256;
 
 /// A request to execute an entry.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct NewRun {
     pub module: String,
     /// None: the only flow, or the only entry.
@@ -28,6 +28,7 @@ pub struct NewRun {
     pub idempotency_key: Option<String>,
     pub scheduled_at: Option<Timestamp>,
     pub settings: SettingsPatch,
+    pub trigger: Trigger,
 }
 
 impl App {
@@ -47,21 +48,27 @@ impl App {
                 version.find(&entry.name).map_err(Error::not_found)?
             }
         };
-        self.check_settings(&new.settings)?;
-        let mut settings = new.settings;
-        settings.timezone.get_or_insert_with(|| self.config.timezone.clone());
-        if let Some(dirs) = settings.dirs {
-            settings.dirs = Some(self.resolve_dirs(dirs)?);
+        let plan = self.allowed_plan(version, index, new.settings)?;
+        if let Some(key) = &new.idempotency_key
+            && (key.is_empty() || key.len() > MAX_KEY)
+        {
+            let message = format!("the idempotency key has {} bytes; it takes 1 to {MAX_KEY}", key.len());
+            return Err(Error::invalid(message));
         }
-        if let Some(http) = settings.http {
-            settings.http = Some(self.check_http(http)?);
-        }
-        let plan = Plan::new(version, index, &settings, &settings);
         let parameters = plan.schema().complete(new.parameters).map_err(Error::invalid)?;
-        let run = self.new_run(&plan, parameters, new.name, new.idempotency_key, new.scheduled_at)?;
+        let name = match (new.name, &plan.entry().run_name) {
+            (Some(name), _) => Some(check_run_name(name).map_err(Error::invalid)?),
+            (None, Some(template)) => Some(render_name(template, &parameters)),
+            (None, None) => None,
+        };
+        let mut run = self.new_run(&plan, parameters)?;
+        run.name = name.map(Into::into);
+        run.idempotency_key = new.idempotency_key.map(Into::into);
+        run.scheduled_at = new.scheduled_at.unwrap_or(run.created_at);
+        run.trigger = new.trigger;
         match self.store.insert_run(&run)? {
             Inserted::Inserted => {
-                self.events.run_is_due(run.kind);
+                self.submitted(&run);
                 Ok((run, true))
             }
             Inserted::Exists(id) => {
@@ -76,27 +83,28 @@ impl App {
         }
     }
 
-    fn new_run(
-        &self,
-        plan: &Plan,
-        parameters: Map<String, Value>,
-        name: Option<String>,
-        idempotency_key: Option<String>,
-        scheduled_at: Option<Timestamp>,
-    ) -> Result<Run> {
-        if let Some(key) = &idempotency_key
-            && (key.is_empty() || key.len() > MAX_KEY)
-        {
-            return Err(Error::invalid(format!(
-                "the idempotency key has {} bytes; it takes 1 to {MAX_KEY}",
-                key.len()
-            )));
+    /// A top-level run is on record.
+    pub(super) fn submitted(&self, run: &Run) {
+        self.metrics.submitted(run.trigger);
+        self.events.run_is_due(run.kind);
+    }
+
+    /// How an entry is carried out with these settings, where they and their grants may be had.
+    pub(super) fn allowed_plan(&self, version: Arc<Version>, index: usize, settings: SettingsPatch) -> Result<Plan> {
+        self.check_settings(&settings)?;
+        let mut settings = settings;
+        settings.timezone.get_or_insert_with(|| self.config.timezone.clone());
+        if let Some(dirs) = settings.dirs {
+            settings.dirs = Some(self.resolve_dirs(dirs)?);
         }
-        let name = match (name, &plan.entry().run_name) {
-            (Some(name), _) => Some(check_run_name(name).map_err(Error::invalid)?),
-            (None, Some(template)) => Some(render_name(template, &parameters)),
-            (None, None) => None,
-        };
+        if let Some(http) = settings.http {
+            settings.http = Some(self.check_http(http)?);
+        }
+        Ok(Plan::new(version, index, &settings, &settings))
+    }
+
+    /// A top-level run with parameters that were checked.
+    pub(super) fn new_run(&self, plan: &Plan, parameters: Map<String, Value>) -> Result<Run> {
         let input = Value::Object(parameters).to_string();
         if input.len() > MAX_INPUT_BYTES {
             return Err(Error::too_large(format!(
@@ -109,11 +117,8 @@ impl App {
         let version = &plan.version;
         let (module, digest) = (version.name.clone(), version.module.digest.clone());
         let mut run = Run::new(id, plan.entry().kind, module, digest, version.id, plan.entry_name.clone(), now);
-        run.name = name.map(Into::into);
         run.input = input.into();
         run.settings = Some(Arc::new(frozen(plan)));
-        run.idempotency_key = idempotency_key.map(Into::into);
-        run.scheduled_at = scheduled_at.unwrap_or(now);
         Ok(run)
     }
 
@@ -142,7 +147,7 @@ impl App {
 }
 
 /// The settings with every value in place, so that a later default does not change a run that was accepted.
-fn frozen(plan: &Plan) -> SettingsPatch {
+pub(super) fn frozen(plan: &Plan) -> SettingsPatch {
     let settings = &plan.settings;
     let limits = &settings.limits;
     SettingsPatch {

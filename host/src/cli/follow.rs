@@ -74,7 +74,7 @@ impl<'a> Follower<'a> {
                 self.flows.swap_remove(i);
             }
         }
-        if run.children.values().sum::<u64>() > u64::from(MOST_CHILDREN) {
+        if run.summary.children.values().sum::<u64>() > u64::from(MOST_CHILDREN) {
             self.tell_numbers(run);
         }
         loop {
@@ -132,8 +132,9 @@ impl<'a> Follower<'a> {
         if self.told.0.is_some_and(|at| at.elapsed() < NUMBERS_INTERVAL) && !run.summary.state.is_final() {
             return;
         }
-        let states = State::ALL.iter().filter_map(|state| run.children.get_key_value(state.as_str()));
-        let numbers: Vec<String> = states.map(|(state, count)| format!("{} {state}", thousands(*count))).collect();
+        let states = run.summary.children.iter();
+        let numbers: Vec<String> =
+            states.map(|(state, count)| format!("{} {}", thousands(*count), state.as_str())).collect();
         let message = format!("runs below: {}", numbers.join(", "));
         if message != self.told.1 {
             self.out.note(&print_as(self.out, Timestamp::now(), "state", &run.summary.name, &message, Stream::Err));

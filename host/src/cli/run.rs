@@ -14,7 +14,7 @@ use super::session::{Grantable, Session};
 use super::signals::{Signals, Stop};
 use super::tree::Tree;
 use super::{Context, NOT_COMPLETED, params, parse};
-use crate::api::shapes::{GrantsShape, ModuleShape, RunShape, SubmitShape};
+use crate::api::shapes::{Caller, GrantsShape, ModuleShape, RunShape, SubmitShape};
 use crate::app::AllowedDir;
 use crate::client::Client;
 use crate::domain::{DirGrant, Entry, FailureKind, HttpGrant, LimitsPatch, Metering, Retries, State};
@@ -204,6 +204,7 @@ impl Args {
             timezone: self.timezone.clone(),
             grants: (!self.dirs.is_empty() || !self.http.is_empty())
                 .then(|| GrantsShape { dirs: self.dirs.clone(), http: self.http.clone() }),
+            trigger: Some(Caller::Cli),
             ..SubmitShape::default()
         })
     }

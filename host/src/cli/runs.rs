@@ -12,7 +12,7 @@ use super::tree::Tree;
 use super::{Context, find};
 use crate::api::shapes::{Page, RunShape, RunSummary};
 use crate::client::{Client, MAX_RUNS_PAGE, RunsFilter};
-use crate::domain::{Kind, RunId, State};
+use crate::domain::{Kind, RunId, ShownState, State};
 use crate::error::Result;
 
 /// Children of each flow that are shown without `--all`.
@@ -93,13 +93,12 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
 
 async fn list(list: List, client: &Client, context: &Context) -> Result<u8> {
     let mut filter = RunsFilter {
-        states: list.states,
+        states: list.states.into_iter().map(ShownState::Is).collect(),
         kind: list.kind,
         module: list.module,
         entry: list.entry,
         root: !list.all,
-        limit: None,
-        cursor: None,
+        ..RunsFilter::default()
     };
     let mut items: Vec<RunSummary> = Vec::new();
     loop {

@@ -140,8 +140,9 @@ mod tests {
     fn run(no: u32, kind: &str, name: &str, state: &str, n_attempts: u32) -> RunSummary {
         let shape = json!({
             "id": format!("00000000-0000-8000-8000-00000000000{no}"), "kind": kind, "module": "m", "digest": "d",
-            "entry": "e", "title": "t", "name": name, "parent_id": null, "generation": null, "seq": null,
-            "state": state, "waiting_for": null, "label": null, "failure": null, "n_attempts": n_attempts,
+            "entry": "e", "title": "t", "name": name, "deployment": null, "trigger": "api", "tags": [], "parent_id": null, "generation": null, "seq": null,
+            "state": state, "waiting_for": null, "label": null, "failure": null,
+            "result_preview": null, "children": {}, "retry_of": null, "n_attempts": n_attempts,
             "created_at": "2026-01-01T00:00:00Z", "scheduled_at": "2026-01-01T00:00:00Z",
             "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:00:02Z",
             "usage": {"fuel": 1200 * no, "memory_peak_bytes": 1, "duration_ms": 2000.0},

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::{Failure, State};
+use super::{Failure, State, StateCounts};
 
 /// What an attempt used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Usage {
     /// Units of fuel; 0 where the run is metered by time.
     pub fuel: u64,
@@ -26,17 +27,19 @@ pub struct Outcome {
     /// The word that a completed run gives its outcome.
     pub label: Option<String>,
     pub usage: Usage,
+    /// Of a flow: how its children ended.
+    pub children: Option<Arc<StateCounts>>,
 }
 
 impl Outcome {
     /// The outcome of an attempt that never had a sandbox.
     pub fn failed(failure: Failure) -> Outcome {
-        Outcome { result: Err(failure), label: None, usage: Usage::default() }
+        Outcome { result: Err(failure), label: None, usage: Usage::default(), children: None }
     }
 }
 
 /// An attempt as it is stored and shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Attempt {
     /// Counted from 1.
     pub number: u32,
@@ -49,7 +52,7 @@ pub struct Attempt {
 }
 
 /// One change of a run's state.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HistoryItem {
     pub at: Timestamp,
     pub state: State,

@@ -1,9 +1,10 @@
 //! The guest's misfortune, as data that is stored and shown.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Why an attempt, and in the end a run, did not succeed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Failure {
     pub kind: FailureKind,
     /// What happened, the limit and the value where there are any, and what to do.
@@ -23,7 +24,7 @@ fn is_true(value: &bool) -> bool {
     *value
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// The entry returned an error.

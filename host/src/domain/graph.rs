@@ -1,13 +1,14 @@
 //! Which child of a flow depends on which: found from what the host saw, without help from the flow's author.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::run::Upstream;
 
 /// Edges of one graph: as many as a person could still look at, and a browser draw.
 pub const MAX_EDGES: usize = 20_000;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EdgeKind {
     /// The result of the one is an argument of the other.

@@ -3,6 +3,7 @@
 use std::net::Ipv6Addr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The longest name that the domain name system takes.
 const MAX_HOST: usize = 253;
@@ -11,7 +12,7 @@ const MAX_METHODS: usize = 16;
 const MAX_METHOD: usize = 32;
 
 /// A host and port that tasks may send requests to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpGrant {
     /// `HOST:PORT`, such as `127.0.0.1:8080`, `localhost:3000` or `[::1]:80`.

@@ -5,15 +5,17 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// The highest place of a child within one generation, plus one: 20 bits of a child's id.
 pub const MAX_CHILDREN: u32 = 1 << 20;
 
 /// A run's identifier: UUIDv7 for a run that a caller submitted, UUIDv8 for a child.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct RunId(pub Uuid);
 
@@ -30,6 +32,18 @@ impl RunId {
     pub fn children(parent: RunId, generation: u32) -> RangeInclusive<RunId> {
         let family = RunId::family(parent, generation);
         family.child(0)..=family.child(MAX_CHILDREN - 1)
+    }
+
+    /// No run that was submitted at the top at `time` or later has an id before this one.
+    pub fn first_at(time: Timestamp) -> RunId {
+        RunId(Uuid::from_u128((time.as_millisecond().max(0) as u128) << 80))
+    }
+
+    /// The ids of all runs below `run`, and of others that were submitted at its time: a child's id begins with its
+    /// parent's time.
+    pub fn below(run: RunId) -> RangeInclusive<RunId> {
+        let first = (run.0.as_u128() >> 80) << 80;
+        RunId(Uuid::from_u128(first))..=RunId(Uuid::from_u128(first | ((1 << 80) - 1)))
     }
 
     /// What the ids of all children of one generation have in common.
@@ -74,7 +88,8 @@ impl FromStr for RunId {
 }
 
 /// The sha-256 of a module's bytes, in lower-case hexadecimal.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
 #[serde(transparent)]
 pub struct Digest(pub std::sync::Arc<str>);
 
@@ -125,6 +140,7 @@ mod tests {
         for id in ids {
             assert_eq!(id.0.get_version_num(), 8);
             assert_eq!(id.0.get_variant(), uuid::Variant::RFC4122);
+            assert!(RunId::below(parent()).contains(&id) && RunId::below(parent()).contains(&RunId::child(id, 1, 5)));
             assert!(RunId::children(parent(), 3).contains(&id));
             assert!(!RunId::children(parent(), 4).contains(&id));
         }

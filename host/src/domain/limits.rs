@@ -1,6 +1,7 @@
 //! What one attempt may use, and what it may reach.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::ids::MAX_CHILDREN;
 
@@ -18,7 +19,7 @@ pub const DEFAULT_LOG_BYTES: u64 = 1 << 20;
 pub const DEFAULT_CHILDREN: u32 = 100_000;
 
 /// What one attempt may use.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Limits {
     /// Units of fuel, about one a WebAssembly instruction.
     pub fuel: u64,
@@ -56,7 +57,7 @@ impl Limits {
 }
 
 /// Limits that an entry or a submit names; the rest stays as it was.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsPatch {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,7 +127,7 @@ impl LimitsPatch {
 }
 
 /// How the computation of an attempt is measured and interrupted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Metering {
     /// By fuel: deterministic, limited by `limits.fuel`.
@@ -137,7 +138,7 @@ pub enum Metering {
 }
 
 /// A directory of the host that tasks may open.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DirGrant {
     /// An absolute path on the host.
@@ -148,7 +149,7 @@ pub struct DirGrant {
     pub mode: DirMode,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DirMode {
     #[default]

@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{Digest, LimitsPatch, Retries};
 
 /// What an entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// May run tasks and other flows.
@@ -42,7 +43,7 @@ pub struct Description {
 }
 
 /// What a module offers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Entry {
     pub name: String,
     pub kind: Kind,
@@ -53,8 +54,10 @@ pub struct Entry {
     pub description: Option<String>,
     /// The JSON Schema of the parameters.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<Object>)]
     pub input: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<Object>)]
     pub output: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub run_name: Option<String>,

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Failure, State};
 
@@ -11,21 +12,23 @@ pub const MAX_DELAY_MS: u64 = 315_360_000_000;
 pub const MAX_RETRIES: u32 = 1000;
 
 /// How often, and after which delays, a failed attempt is tried again.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retries {
     /// Attempts after the first.
+    #[schema(maximum = 1000)]
     pub max: u32,
     pub delay_ms: Delay,
     pub backoff: Backoff,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_delay_ms: Option<u64>,
     /// Each delay is drawn from delay × [1 - jitter, 1 + jitter].
+    #[schema(minimum = 0, maximum = 1)]
     pub jitter: f64,
 }
 
 /// One delay, or one for each retry, the last of which repeats.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum Delay {
     One(u64),
@@ -38,7 +41,7 @@ impl Default for Delay {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Backoff {
     #[default]

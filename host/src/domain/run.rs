@@ -4,12 +4,18 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::{Digest, DirGrant, Failure, HttpGrant, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State, Usage};
+use super::{
+    Digest, DirGrant, Failure, HttpGrant, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State, StateCounts,
+    Trigger, Usage,
+};
 
 /// The longest name of a run and of a label, in characters.
 pub const MAX_RUN_NAME: usize = 200;
 pub const MAX_LABEL: usize = 64;
+/// What lists show of a result, in bytes of its JSON text.
+pub const PREVIEW_BYTES: usize = 200;
 /// Tags of one run, and the longest of them.
 pub const MAX_TAGS: usize = 20;
 pub const MAX_TAG: usize = 64;
@@ -36,6 +42,11 @@ pub struct Run {
     /// Runs of the same flow that this one takes data from or waits for.
     pub upstream: Option<Arc<Upstream>>,
     pub idempotency_key: Option<Arc<str>>,
+    /// What it was brought about by, and for which deployment.
+    pub trigger: Trigger,
+    pub deployment: Option<Arc<str>>,
+    /// The run that did not complete and that this one tries again.
+    pub retry_of: Option<RunId>,
     pub state: State,
     /// Of a flow: counts its executions from the start, and is part of its children's ids.
     pub generation: u32,
@@ -46,6 +57,8 @@ pub struct Run {
     pub result: Option<Arc<str>>,
     pub failure: Option<Arc<Failure>>,
     pub label: Option<Arc<str>>,
+    /// Of a flow that is final: how the children of its newest generation ended. None where no worker saw its end.
+    pub children: Option<Arc<StateCounts>>,
     pub created_at: Timestamp,
     pub scheduled_at: Timestamp,
     /// Of the attempt that runs or ran last.
@@ -82,6 +95,9 @@ impl Run {
             settings: None,
             upstream: None,
             idempotency_key: None,
+            trigger: Trigger::Api,
+            deployment: None,
+            retry_of: None,
             state: State::Scheduled,
             generation: 0,
             attempt: 0,
@@ -89,6 +105,7 @@ impl Run {
             result: None,
             failure: None,
             label: None,
+            children: None,
             created_at: now,
             scheduled_at: now,
             started_at: None,
@@ -109,7 +126,7 @@ pub struct Parent {
 }
 
 /// Places (`seq`) of the siblings that a child depends on, or may.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Upstream {
     /// Their output is an argument: the child starts after them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -176,6 +193,11 @@ pub fn default_name(title: &str, seq: Option<u32>) -> String {
     }
 }
 
+/// What lists show of a result: the beginning of its JSON text, cut between two characters.
+pub fn preview(result: &str) -> &str {
+    &result[..result.floor_char_boundary(PREVIEW_BYTES)]
+}
+
 /// Fills a run-name template such as `process(id={id})` with the values of `input`; strings go in as they are, all
 /// else as JSON. A placeholder without a value stays.
 pub fn render_name(template: &str, input: &serde_json::Map<String, serde_json::Value>) -> String {
@@ -204,6 +226,13 @@ pub fn printable(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_preview_is_cut_between_two_characters() {
+        assert_eq!(preview("[1,2]"), "[1,2]");
+        let text = format!("x{}", "é".repeat(PREVIEW_BYTES));
+        assert_eq!(preview(&text), &text[..PREVIEW_BYTES - 1]);
+    }
 
     #[test]
     fn a_template_takes_its_values_from_the_input() {

@@ -1,9 +1,19 @@
 //! Where a run is.
 
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A run that has not started this long after its time is shown as late.
+pub const LATE_AFTER: SignedDuration = SignedDuration::from_secs(10);
+
+/// How many runs are in each state; those in which none is are absent.
+pub type StateCounts = BTreeMap<State, u64>;
 
 /// Where a run is. The last four are final.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     Scheduled,
@@ -49,8 +59,48 @@ impl State {
     }
 }
 
+/// A state, or what people call some of the runs that are scheduled: what lists are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShownState {
+    Is(State),
+    /// Never started, and past its time by more than [`LATE_AFTER`].
+    Late,
+    /// To start again after an attempt.
+    AwaitingRetry,
+}
+
+impl ShownState {
+    pub fn all() -> impl Iterator<Item = ShownState> {
+        State::ALL.map(ShownState::Is).into_iter().chain([ShownState::Late, ShownState::AwaitingRetry])
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ShownState::Is(state) => state.as_str(),
+            ShownState::Late => "late",
+            ShownState::AwaitingRetry => "awaiting_retry",
+        }
+    }
+
+    /// # Errors
+    ///
+    /// Names all that there are.
+    pub fn parse(text: &str) -> Result<ShownState, String> {
+        ShownState::all().find(|state| state.as_str() == text).ok_or_else(|| {
+            let known: Vec<&str> = ShownState::all().map(ShownState::as_str).collect();
+            format!("unknown state `{}`; states are {}", text.escape_debug(), known.join(", "))
+        })
+    }
+}
+
+impl From<State> for ShownState {
+    fn from(state: State) -> ShownState {
+        ShownState::Is(state)
+    }
+}
+
 /// What an unfinished run waits for; shown, never deciding a transition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitingFor {
     /// A slot, or the runs whose output it takes.

@@ -1,13 +1,16 @@
 //! The store in SQLite: one connection that writes, a few that read, one that checkpoints. The only user of rusqlite.
 
 mod claims;
+mod deletion;
 mod error;
+mod filter;
 mod logs;
 mod modules;
 mod queue;
 mod recovery;
 mod rows;
 mod runs;
+mod stats;
 mod writes;
 
 use std::ffi::CStr;
@@ -19,6 +22,8 @@ use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::{M, Migrations};
 
 use super::StoreConfig;
+use super::watch::{Watch, Watches};
+use crate::domain::RunId;
 use queue::Queue;
 
 pub use error::StoreError;
@@ -60,6 +65,7 @@ struct Inner {
     writer: Mutex<Connection>,
     queue: Queue,
     readers: Mutex<Vec<Connection>>,
+    watches: Arc<Watches>,
 }
 
 impl Store {
@@ -85,11 +91,23 @@ impl Store {
             writer: Mutex::new(writer),
             queue: Queue::default(),
             readers: Mutex::default(),
+            watches: Arc::default(),
         };
         let store = Store { inner: Arc::new(inner) };
         store.start_flusher();
         store.start_checkpoints()?;
         Ok(store)
+    }
+
+    /// News of a tree of runs, as they are committed.
+    pub fn watch(&self, root: RunId) -> Watch {
+        self.inner.watches.follow(root)
+    }
+
+    /// Returns once whoever follows a tree was told of all that is on record.
+    pub fn settle(&self) {
+        // Who commits tells of it before it lets the connection go.
+        drop(lock(&self.inner.writer));
     }
 
     /// Reads with a connection of its own; what was committed before is seen.

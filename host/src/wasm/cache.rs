@@ -58,10 +58,15 @@ impl Cache {
         write_private(&self.path(engine, digest), &[code, &tag])
     }
 
-    /// Drops compiled code that is of no use.
-    pub fn remove(&self, engine: &str, digest: &Digest) {
-        // What is not there, or cannot be removed, is at worst some space.
-        let _ = fs::remove_file(self.path(engine, digest));
+    /// Drops the compiled code of `digest` for whatever engine.
+    pub fn remove(&self, digest: &Digest) {
+        let prefix = format!("{digest}-");
+        for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) {
+                // What is not there any more, or cannot be removed, is at worst some space.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 
     fn path(&self, engine: &str, digest: &Digest) -> PathBuf {

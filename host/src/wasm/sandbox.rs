@@ -80,11 +80,15 @@ impl Component {
             Some(Err(error)) if error.is::<wasmtime::PoolConcurrencyLimitError>() => None,
             opened => opened,
         };
-        match opened {
-            Some(opened) => opened,
-            None => self.open_in(&self.on_demand()?, job).await,
+        let count = &self.shared.opened;
+        let (opened, count) = match opened {
+            Some(opened) => (opened, &count.in_pool),
+            None => (self.open_in(&self.on_demand()?, job).await, &count.on_demand),
+        };
+        if opened.is_ok() {
+            count.fetch_add(1, Ordering::Relaxed);
         }
-        .map_err(|error| classify(&error, &job.settings.limits, ""))
+        opened.map_err(|error| classify(&error, &job.settings.limits, ""))
     }
 
     async fn open_in(&self, pre: &Linkage, job: &Arc<Job>) -> wasmtime::Result<Open> {
@@ -170,7 +174,7 @@ impl Open {
             (None, failure) => Err(failure.expect("a call without result was interrupted")),
         };
         let label = self.store.data_mut().take_label().filter(|_| result.is_ok());
-        Outcome { result, label, usage }
+        Outcome { result, label, usage, children: None }
     }
 
     fn fuel_used(&self, limits: &Limits) -> u64 {

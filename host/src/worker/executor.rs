@@ -66,17 +66,17 @@ async fn settle(worker: &Arc<Worker>, live: &Live, outcome: &Outcome, transition
             // This attempt does not count; the next one has its number.
             run.attempt -= 1;
         };
-        live.record(worker.store(), give_back, [history])
+        live.record(&worker.app, give_back, [history])
     } else {
         match transition {
-            Transition::Final(state) => live.record(worker.store(), |run| finish(run, state, outcome, now), []),
+            Transition::Final(state) => live.record(&worker.app, |run| finish(run, state, outcome, now), []),
             Transition::Retry { at, .. } => {
                 let ended = ended_attempt(&run, outcome, now);
                 let retry = |run: &mut Run| {
                     schedule(run, at);
                     run.worker = None;
                 };
-                live.record(worker.store(), retry, [ended])
+                live.record(&worker.app, retry, [ended])
             }
         }
     };
@@ -127,7 +127,7 @@ impl Execution<'_> {
                 Transition::Retry { at, .. } => {
                     let now = self.worker.app.clock.now();
                     let ended = ended_attempt(&self.live.run(), &outcome, now);
-                    self.live.record(self.worker.store(), |run| schedule(run, at), [ended]);
+                    self.live.record(&self.worker.app, |run| schedule(run, at), [ended]);
                     tokio::select! {
                         () = self.worker.app.clock.sleep_until(at) => {}
                         () = self.token.cancelled() => return (State::Cancelled, Outcome::failed(cancelled())),
@@ -199,6 +199,7 @@ impl Execution<'_> {
         if outcome.result.is_err() {
             flow.cancel_children().await;
         }
+        outcome.children = Some(Arc::new(flow.ended()));
         if run.parent.is_some() {
             self.worker.release(run.id, run.attempt);
         }
@@ -250,6 +251,7 @@ impl Execution<'_> {
         let now = self.worker.app.clock.now();
         let failure = outcome.result.as_ref().err();
         let transition = after_attempt(number, retries, failure, now, rand::random());
+        self.worker.app.metrics.attempt_ended(self.plan.entry().kind, &outcome.usage, &transition);
         if let (Transition::Retry { delay_ms, .. }, Some(failure)) = (&transition, failure) {
             let message = format!(
                 "attempt {number} of {} failed: {}; retry {number} of {} in {}",

@@ -18,7 +18,7 @@ use crate::app::Version;
 use crate::domain::fingerprint::fingerprint;
 use crate::domain::ids::Family;
 use crate::domain::run::Parent;
-use crate::domain::{Failure, FailureKind, Kind, Outcome, Run, RunId, SettingsPatch, State};
+use crate::domain::{Failure, FailureKind, Kind, Outcome, Run, RunId, SettingsPatch, State, StateCounts};
 use crate::store::Write;
 use crate::wasm::{FlowHost, Stop, Submit};
 use children::{Children, Interest, Kept, Work};
@@ -68,6 +68,11 @@ impl FlowRun {
 
     pub(super) fn attempt(&self) -> u32 {
         self.run.attempt
+    }
+
+    /// How the children ended, once all are over.
+    pub(super) fn ended(&self) -> StateCounts {
+        self.children().ended.clone()
     }
 
     /// Cancels one child that is in memory.
@@ -153,10 +158,10 @@ impl FlowRun {
         let mut children = self.children();
         let no = children.next_no();
         let event = Write::ChildFinished { flow: self.run.id, generation: self.run.generation, no, seq, at: now };
-        let Some(ticket) = live.record(self.worker.store(), |run| finish(run, state, outcome, now), [event]) else {
+        let Some(ticket) = live.record(&self.worker.app, |run| finish(run, state, outcome, now), [event]) else {
             return;
         };
-        for (seq, work) in children.finish(seq, &outcome.result, ticket) {
+        for (seq, work) in children.finish(seq, state, &outcome.result, ticket) {
             self.spawn(&mut children, seq, work);
         }
         if children.concerns_the_flow(seq) {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use jiff::Timestamp;
 
 use super::lock;
+use crate::app::App;
 use crate::clock::Clock;
 use crate::domain::{Attempt, Kind, Outcome, Run, RunId, State};
 use crate::store::{LogLine, Store, Write};
@@ -67,7 +68,7 @@ impl Live {
     /// place, or none where the run was final.
     pub(super) fn record(
         &self,
-        store: &Store,
+        app: &App,
         change: impl FnOnce(&mut Run),
         more: impl IntoIterator<Item = Write>,
     ) -> Option<crate::store::Ticket> {
@@ -76,8 +77,11 @@ impl Live {
             return None;
         }
         change(&mut state.run);
+        if state.run.state.is_final() {
+            app.metrics.finished(&state.run);
+        }
         let row = state.row();
-        Some(store.append(std::iter::once(row).chain(more)))
+        Some(app.store.append(std::iter::once(row).chain(more)))
     }
 
     /// Queues the row of a run that has none yet.
@@ -103,6 +107,7 @@ pub(super) fn finish(run: &mut Run, state: State, outcome: &Outcome, now: Timest
     run.finished_at = Some(now);
     run.usage = outcome.usage;
     run.label = outcome.label.as_deref().map(Into::into);
+    run.children = outcome.children.clone();
     match &outcome.result {
         Ok(result) => {
             run.result = Some(result.clone());

@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use crate::domain::RunId;
+use crate::metrics::Gauge;
 
 /// A bounded number of slots. Cheap to clone.
 #[derive(Clone)]
 pub struct Slots {
     state: Arc<Mutex<State>>,
+    /// Shows how many are held.
+    in_use: Gauge,
 }
 
 struct State {
@@ -28,8 +31,9 @@ pub struct Slot {
 }
 
 impl Slots {
-    pub fn new(count: usize) -> Slots {
-        Slots { state: Arc::new(Mutex::new(State { free: count, queues: HashMap::new(), turns: VecDeque::new() })) }
+    pub fn new(count: usize, in_use: Gauge) -> Slots {
+        let state = State { free: count, queues: HashMap::new(), turns: VecDeque::new() };
+        Slots { state: Arc::new(Mutex::new(state)), in_use }
     }
 
     /// A slot, once it is the turn of the tree of `root`.
@@ -38,6 +42,7 @@ impl Slots {
             let mut state = self.lock();
             if state.free > 0 {
                 state.free -= 1;
+                self.in_use.inc();
                 return Slot { slots: Some(self.clone()) };
             }
             let (sender, receiver) = oneshot::channel();
@@ -55,6 +60,7 @@ impl Slots {
     pub fn try_acquire(&self) -> Option<Slot> {
         let mut state = self.lock();
         state.free = state.free.checked_sub(1)?;
+        self.in_use.inc();
         Some(Slot { slots: Some(self.clone()) })
     }
 
@@ -66,6 +72,7 @@ impl Slots {
                     Some(next) => next,
                     None => {
                         state.free += 1;
+                        self.in_use.dec();
                         return;
                     }
                 }
@@ -117,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_tree_with_many_waiting_does_not_starve_another() {
-        let slots = Slots::new(1);
+        let slots = Slots::new(1, Gauge::default());
         let held = slots.try_acquire().expect("free");
         let mut waiting: Vec<_> = [1, 1, 1, 2].map(|n| Box::pin(slots.acquire(root(n)))).into_iter().collect();
         for waiter in &mut waiting {
@@ -134,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_slot_is_not_lost_with_who_waited_for_it() {
-        let slots = Slots::new(1);
+        let slots = Slots::new(1, Gauge::default());
         let held = slots.try_acquire().expect("free");
         let mut gone = Box::pin(slots.acquire(root(1)));
         assert!(gone.as_mut().now_or_never().is_none());
@@ -149,6 +156,7 @@ mod tests {
         assert!(handed.as_mut().now_or_never().is_none());
         drop(held);
         drop(handed);
+        assert_eq!(slots.in_use.get(), 0);
         assert!(slots.try_acquire().is_some(), "a slot that was handed over but never taken");
     }
 }

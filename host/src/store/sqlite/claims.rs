@@ -7,6 +7,7 @@ use super::recovery::crash;
 use super::rows::{RUN, micros, run, run_id, to_timestamp};
 use super::{Result, Store};
 use crate::domain::{Run, RunId};
+use crate::store::watch::Changed;
 use crate::store::{Claim, StoreError};
 
 const DUE: &str = "FROM runs WHERE kind = ? AND state = 'scheduled' AND worker_id IS NULL AND created_at >= ?";
@@ -15,7 +16,7 @@ impl Store {
     /// Takes up to `claim.limit` due runs of one kind for `worker`, the longest due first, and starts their next
     /// attempt.
     pub fn claim(&self, claim: Claim, worker: i64, now: Timestamp) -> Result<Vec<Run>> {
-        self.transact(|transaction| {
+        self.transact_on_runs(|transaction, changed| {
             let mut statement = transaction
                 .prepare_cached(&format!("SELECT id {DUE} AND scheduled_at <= ? ORDER BY scheduled_at, id LIMIT ?"))?;
             let mut rows =
@@ -28,6 +29,7 @@ impl Store {
             for id in ids {
                 claimed.extend(start(transaction, id, worker, now)?);
             }
+            changed.extend(claimed.iter().map(Changed::run));
             Ok(claimed)
         })
     }

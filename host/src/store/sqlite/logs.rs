@@ -24,14 +24,20 @@ pub struct LogFilter {
 impl Store {
     /// Lines of a run and all runs below it, oldest first.
     pub fn logs(&self, run: RunId, root: RunId, filter: LogFilter) -> Result<Vec<StoredLine>> {
+        Ok(self.logs_with_end(run, root, filter)?.0)
+    }
+
+    /// As `logs`, with the number of the last line that was looked at: where to go on.
+    pub fn logs_with_end(&self, run: RunId, root: RunId, filter: LogFilter) -> Result<(Vec<StoredLine>, i64)> {
         self.read(|connection| {
             // What lies below the top of a tree is the whole tree; below another run it is found line by line.
             let sql = format!("{LINE} WHERE root_id = ? AND no > ? AND level >= ? ORDER BY no");
             let mut statement = connection.prepare_cached(&sql)?;
             let mut rows = statement.query(params![root.as_bytes(), filter.after, filter.level])?;
             let mut below = HashMap::from([(run, true)]);
-            let mut lines = Vec::new();
+            let (mut lines, mut end) = (Vec::new(), filter.after);
             while let Some(row) = rows.next()? {
+                end = row.get(0)?;
                 if run == root || is_below(connection, run_id(row, 1)?, &mut below)? {
                     lines.push(line(row)?);
                     if lines.len() == filter.limit {
@@ -39,7 +45,7 @@ impl Store {
                     }
                 }
             }
-            Ok(lines)
+            Ok((lines, end))
         })
     }
 
@@ -59,7 +65,7 @@ impl Store {
 }
 
 /// Whether `run` lies below one that is known to; what is learnt is kept in `known`.
-fn is_below(connection: &Connection, run: RunId, known: &mut HashMap<RunId, bool>) -> Result<bool> {
+pub(super) fn is_below(connection: &Connection, run: RunId, known: &mut HashMap<RunId, bool>) -> Result<bool> {
     if let Some(&below) = known.get(&run) {
         return Ok(below);
     }

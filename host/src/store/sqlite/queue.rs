@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex};
 use rusqlite::{Connection, ErrorCode};
 
 use super::{Result, Store, lock};
+use crate::store::watch::Changed;
 use crate::store::{FLUSH_INTERVAL, MAX_QUEUED_WRITES, StoreError, Ticket, Write};
 
 /// How long a commit that failed waits before it is tried again: a full disk may have room by then.
@@ -19,8 +20,9 @@ pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     /// How many writes are on record.
     committed: AtomicU64,
-    /// Transactions and the writes in them, as a measure of what the write-ahead log holds.
-    changes: AtomicU64,
+    /// Transactions, and the writes in them.
+    commits: AtomicU64,
+    writes: AtomicU64,
     /// Whether the flusher sleeps until it is woken.
     flusher_sleeps: AtomicBool,
     wake: Condvar,
@@ -34,12 +36,19 @@ struct Waiting {
 }
 
 impl Queue {
+    /// A measure of what the write-ahead log holds.
     pub(super) fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Relaxed)
+        self.commits.load(Ordering::Relaxed) + self.writes.load(Ordering::Relaxed)
     }
 }
 
 impl Store {
+    /// How many transactions there were since the start, and how many queued writes in them.
+    pub fn commits_and_writes(&self) -> (u64, u64) {
+        let queue = &self.inner.queue;
+        (queue.commits.load(Ordering::Relaxed), queue.writes.load(Ordering::Relaxed))
+    }
+
     /// Queues writes, in their order; they are committed together, after all that was appended before.
     pub fn append(&self, writes: impl IntoIterator<Item = Write>) -> Ticket {
         let queue = &self.inner.queue;
@@ -89,11 +98,20 @@ impl Store {
     /// Runs `work` in one transaction with, and after, everything that waits. If `work` fails only its own writes are
     /// undone.
     pub(super) fn transact<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.transact_on_runs(|transaction, _| work(transaction))
+    }
+
+    /// As `transact`, for work that changes runs which are on record: it says which.
+    pub(super) fn transact_on_runs<T>(
+        &self,
+        work: impl FnOnce(&Connection, &mut Vec<Changed>) -> Result<T>,
+    ) -> Result<T> {
         let connection = lock(&self.inner.writer);
+        let mut changed = Vec::new();
         let mut result = None;
         self.commit_with(&connection, |transaction| {
             transaction.prepare_cached("SAVEPOINT work")?.execute([])?;
-            let outcome = work(transaction);
+            let outcome = work(transaction, &mut changed);
             if transaction.is_autocommit() {
                 // SQLite has undone everything by itself, such as when the disk is full: what waits stays queued.
                 return outcome.map(drop);
@@ -103,6 +121,7 @@ impl Store {
             result = Some(outcome);
             Ok(())
         })?;
+        self.inner.watches.tell(changed);
         result.expect("the work was done before the commit")
     }
 
@@ -116,7 +135,9 @@ impl Store {
         match applied {
             Ok(()) => {
                 queue.committed.store(upto, Ordering::Release);
-                queue.changes.fetch_add(batch.len() as u64 + 1, Ordering::Relaxed);
+                queue.commits.fetch_add(1, Ordering::Relaxed);
+                queue.writes.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                self.inner.watches.tell(batch.iter().filter_map(Changed::by));
                 // The emptied vector goes back, so that the hot path does not allocate.
                 let mut batch = batch;
                 batch.clear();
@@ -163,7 +184,8 @@ impl Store {
         }
     }
 
-    fn commit_all(&self) -> Result<()> {
+    /// Commits everything that waits.
+    pub(super) fn commit_all(&self) -> Result<()> {
         let last = Ticket(lock(&self.inner.queue.waiting).appended);
         self.commit(last)
     }

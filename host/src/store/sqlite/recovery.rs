@@ -157,7 +157,8 @@ mod tests {
         let insert = |n: u8, input_sum: i64| {
             let sql = "INSERT INTO runs (id, root_id, kind, version_id, entry, input, input_sum, state, generation,
                     attempt, rescues, created_at, scheduled_at, started_at, fuel, memory_peak_bytes, duration_us,
-                    worker_id) VALUES (?1, ?1, 'task', 1, 'e', '{}', ?2, 'running', 0, 1, 0, 0, 0, 0, 0, 0, 0, 1)";
+                    worker_id, trigger)
+                VALUES (?1, ?1, 'task', 1, 'e', '{}', ?2, 'running', 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 'api')";
             store.transact(|connection| Ok(connection.execute(sql, params![[n; 16], input_sum])?)).expect("inserts");
         };
         let sum = super::super::rows::checksum("{}");

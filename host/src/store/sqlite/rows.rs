@@ -11,7 +11,7 @@ use twox_hash::XxHash3_64;
 
 use super::Result;
 use crate::domain::run::Parent;
-use crate::domain::{Digest, Kind, Run, RunId, State, Usage};
+use crate::domain::{Digest, Kind, Run, RunId, State, Trigger, Usage};
 use crate::store::StoreError;
 
 /// The columns of [`run`], from `runs` joined with `versions`; first those of input and result, each with its checksum.
@@ -23,7 +23,7 @@ macro_rules! select_run {
             $input,
             ", r.settings, r.upstream, r.idempotency_key, r.state, r.generation, r.attempt, r.rescues, ",
             $result,
-            ", r.failure, r.label, r.created_at, r.scheduled_at, r.started_at, r.finished_at, r.fuel,
+            ", r.failure, r.label, r.child_states, r.trigger, r.deployment, r.retry_of, r.created_at, r.scheduled_at, r.started_at, r.finished_at, r.fuel,
                 r.memory_peak_bytes, r.duration_us, r.worker_id
             FROM runs r JOIN versions v ON v.id = r.version_id"
         )
@@ -32,8 +32,9 @@ macro_rules! select_run {
 
 /// Whole runs.
 pub(super) const RUN: &str = select_run!("r.input, r.input_sum", "r.result, r.result_sum");
-/// Runs for lists, without input and result: these may be large, and a damaged one must not spoil the list.
-pub(super) const LISTED: &str = select_run!("NULL, NULL", "NULL, NULL");
+/// Runs for lists, without input and with no more than a preview of the result: these may be large, and a damaged one
+/// must not spoil the list.
+pub(super) const LISTED: &str = select_run!("NULL, NULL", "coalesce(r.result_preview, r.result), NULL");
 
 /// A value stored as JSON text.
 pub(super) struct Json<'a, T>(pub &'a T);
@@ -63,9 +64,14 @@ pub(super) fn run(row: &Row<'_>) -> Result<Run> {
     let id = run_id(row, 0)?;
     let input = checked(row, id, "input", 11)?;
     let result = checked(row, id, "result", 20)?;
-    let parent = match row.get_ref(1)?.as_blob_or_null()? {
+    let trigger = match row.get_ref(25)?.as_str_or_null()? {
+        // It is a child.
+        None => Trigger::Flow,
+        Some(text) => Trigger::parse(text).ok_or_else(|| unreadable("a trigger", text.to_owned()))?,
+    };
+    let parent = match run_id_or_null(row, 1)? {
         None => None,
-        Some(_) => Some(Parent { id: run_id(row, 1)?, generation: row.get(2)?, seq: row.get(3)? }),
+        Some(id) => Some(Parent { id, generation: row.get(2)?, seq: row.get(3)? }),
     };
     Ok(Run {
         id,
@@ -88,20 +94,24 @@ pub(super) fn run(row: &Row<'_>) -> Result<Run> {
         result,
         failure: json(row, 22)?.map(Arc::new),
         label: row.get(23)?,
-        created_at: timestamp(row, 24)?,
-        scheduled_at: timestamp(row, 25)?,
-        started_at: timestamp_or_null(row, 26)?,
-        finished_at: timestamp_or_null(row, 27)?,
-        usage: usage(row, 28)?,
-        worker: row.get(31)?,
+        children: json(row, 24)?.map(Arc::new),
+        trigger,
+        deployment: row.get(26)?,
+        retry_of: run_id_or_null(row, 27)?,
+        created_at: timestamp(row, 28)?,
+        scheduled_at: timestamp(row, 29)?,
+        started_at: timestamp_or_null(row, 30)?,
+        finished_at: timestamp_or_null(row, 31)?,
+        usage: usage(row, 32)?,
+        worker: row.get(35)?,
     })
 }
 
-/// A text whose checksum stands in the next column.
+/// A text whose checksum stands in the next column; a preview has none.
 fn checked(row: &Row<'_>, run_id: RunId, name: &'static str, column: usize) -> Result<Option<Arc<str>>> {
     let text: Option<Arc<str>> = row.get(column)?;
     match &text {
-        Some(text) if checksum(text) != row.get::<_, i64>(column + 1)? => {
+        Some(text) if row.get::<_, Option<i64>>(column + 1)?.is_some_and(|sum| sum != checksum(text)) => {
             Err(StoreError::Corrupt { run_id, column: name })
         }
         _ => Ok(text),
@@ -111,6 +121,13 @@ fn checked(row: &Row<'_>, run_id: RunId, name: &'static str, column: usize) -> R
 pub(super) fn run_id(row: &Row<'_>, column: usize) -> Result<RunId> {
     let bytes: [u8; 16] = row.get(column)?;
     Ok(RunId(uuid::Uuid::from_bytes(bytes)))
+}
+
+pub(super) fn run_id_or_null(row: &Row<'_>, column: usize) -> Result<Option<RunId>> {
+    match row.get_ref(column)?.as_blob_or_null()? {
+        None => Ok(None),
+        Some(_) => run_id(row, column).map(Some),
+    }
 }
 
 pub(super) fn state(row: &Row<'_>, column: usize) -> Result<State> {

@@ -1,15 +1,18 @@
 //! Runs: submitted, listed, shown, cancelled.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use super::rows::{self, LISTED, RUN, json, micros, run, state, timestamp, usage};
+use super::filter::{self, Conditions};
+use super::logs::is_below;
+use super::rows::{self, LISTED, RUN, json, micros, run, run_id, state, timestamp, usage};
 use super::{Result, Store};
 use crate::domain::attempt::HistoryItem;
-use crate::domain::{Attempt, Run, RunId, State};
+use crate::domain::{Attempt, Run, RunId, State, StateCounts};
+use crate::store::watch::Changed;
 use crate::store::{Cancelled, Inserted, RunFilter};
 
 impl Store {
@@ -41,47 +44,31 @@ impl Store {
         self.read(|connection| select(connection, id))
     }
 
-    /// One page of runs, newest first; without inputs and results.
-    pub fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>> {
-        let mut sql = format!("{LISTED} WHERE true");
-        let mut values: Vec<Value> = Vec::new();
-        let mut and = |condition: &str, value: Option<Value>| {
-            sql.push_str(" AND ");
-            sql.push_str(condition);
-            values.extend(value);
-        };
-        if filter.top {
-            and("r.parent_id IS NULL", None);
-        }
-        if !filter.states.is_empty() {
-            // The names are our own words.
-            let states: Vec<String> = filter.states.iter().map(|state| format!("'{}'", state.as_str())).collect();
-            and(&format!("r.state IN ({})", states.join(", ")), None);
-        }
-        if let Some(kind) = filter.kind {
-            and("r.kind = ?", Some(Value::Text(kind.as_str().to_owned())));
-        }
-        for (condition, value) in [("v.name = ?", &filter.module), ("r.entry = ?", &filter.entry)] {
-            if let Some(value) = value {
-                and(condition, Some(Value::Text(value.clone())));
-            }
-        }
-        for (condition, at) in [("r.created_at >= ?", filter.since), ("r.created_at < ?", filter.until)] {
-            if let Some(at) = at {
-                and(condition, Some(Value::Integer(micros(at))));
-            }
-        }
-        if let Some(text) = &filter.text {
-            let condition =
-                "instr(lower(coalesce(r.name, '') || ' ' || r.entry || ' ' || v.name || ' ' || hex(r.id)), ?) > 0";
-            and(condition, Some(Value::Text(text.to_lowercase().replace('-', ""))));
-        }
-        if let Some(before) = filter.before {
-            and("r.id < ?", Some(Value::Blob(before.as_bytes().to_vec())));
-        }
-        sql.push_str(" ORDER BY r.id DESC LIMIT ?");
-        values.push(Value::Integer(filter.limit as i64));
+    /// Those of `ids` that are `top` or lie below it; without inputs, and with previews of results. `root` is the top of their tree.
+    pub fn runs_below(&self, top: RunId, root: RunId, ids: &[RunId]) -> Result<Vec<Run>> {
         self.read(|connection| {
+            let mut statement = connection.prepare_cached(&format!("{LISTED} WHERE r.id = ?"))?;
+            let mut below = HashMap::from([(top, true)]);
+            let mut runs = Vec::with_capacity(ids.len());
+            for &id in ids {
+                if top == root || is_below(connection, id, &mut below)? {
+                    runs.extend(statement.query([id.as_bytes()])?.next()?.map(run).transpose()?);
+                }
+            }
+            Ok(runs)
+        })
+    }
+
+    /// At most `limit` runs, newest first, from the one after `before` on; without inputs, and with previews of results.
+    pub fn runs(&self, filter: &RunFilter, before: Option<RunId>, limit: usize) -> Result<Vec<Run>> {
+        let mut conditions = Conditions::of(filter);
+        if let Some(before) = before {
+            conditions.and("r.id < ?", [filter::id(before)]);
+        }
+        let Conditions { sql, mut values } = conditions;
+        values.push(Value::Integer(limit as i64));
+        self.read(|connection| {
+            let sql = format!("{LISTED} WHERE {sql} ORDER BY r.id DESC LIMIT ?");
             let mut statement = connection.prepare_cached(&sql)?;
             let mut rows = statement.query(params_from_iter(values))?;
             let mut runs = Vec::new();
@@ -92,7 +79,8 @@ impl Store {
         })
     }
 
-    /// Children of one generation of a flow from place `from` on, in order; without inputs and results.
+    /// Children of one generation of a flow from place `from` on, in order; without inputs, and with
+    /// previews of results.
     pub fn children(&self, parent: RunId, generation: u32, from: u32, limit: usize) -> Result<Vec<Run>> {
         let family = RunId::children(parent, generation);
         let first = RunId::child(parent, generation, from);
@@ -111,15 +99,29 @@ impl Store {
     }
 
     /// How many children of each state one generation of a flow has.
-    pub fn count_children(&self, parent: RunId, generation: u32) -> Result<BTreeMap<String, u64>> {
+    pub fn count_children(&self, parent: RunId, generation: u32) -> Result<StateCounts> {
         let family = RunId::children(parent, generation);
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT state, count(*) FROM runs WHERE id BETWEEN ? AND ? AND parent_id = ? GROUP BY state",
             )?;
             let params = params![family.start().as_bytes(), family.end().as_bytes(), parent.as_bytes()];
-            let counts = statement.query_map(params, |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
-            Ok(counts.collect::<rusqlite::Result<_>>()?)
+            let mut rows = statement.query(params)?;
+            let mut counts = StateCounts::new();
+            while let Some(row) = rows.next()? {
+                counts.insert(state(row, 0)?, row.get::<_, i64>(1)? as u64);
+            }
+            Ok(counts)
+        })
+    }
+
+    /// The newest run that tries another one again.
+    pub fn retried_by(&self, id: RunId) -> Result<Option<RunId>> {
+        self.read(|connection| {
+            let sql = "SELECT id FROM runs WHERE retry_of = ? ORDER BY id DESC LIMIT 1";
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query([id.as_bytes()])?;
+            rows.next()?.map(|row| run_id(row, 0)).transpose()
         })
     }
 
@@ -172,7 +174,7 @@ impl Store {
 
     /// Cancels a run and all below it: what no worker holds is over at once, the rest is asked to end.
     pub fn cancel(&self, id: RunId, now: Timestamp, reason: &str) -> Result<Cancelled> {
-        self.transact(|transaction| {
+        self.transact_on_runs(|transaction, changed| {
             let Some(run) = select(transaction, id)? else { return Ok(Cancelled::NoSuchRun) };
             if run.state.is_final() {
                 return Ok(Cancelled::Already(run.state));
@@ -183,6 +185,7 @@ impl Store {
                 for child in unfinished_children(transaction, &run)? {
                     open.push((child, "its flow was cancelled"));
                 }
+                changed.push(Changed::run(&run));
                 let held = run.worker.is_some();
                 asked |= held;
                 let state = if held { State::Cancelling } else { State::Cancelled };
@@ -198,7 +201,7 @@ impl Store {
     }
 }
 
-fn select(connection: &Connection, id: RunId) -> Result<Option<Run>> {
+pub(super) fn select(connection: &Connection, id: RunId) -> Result<Option<Run>> {
     let mut statement = connection.prepare_cached(&format!("{RUN} WHERE r.id = ?"))?;
     let mut rows = statement.query([id.as_bytes()])?;
     rows.next()?.map(run).transpose()

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Result, params};
 
 use super::rows::{Json, checksum, micros, usage_us};
+use crate::domain::run::{PREVIEW_BYTES, preview};
 use crate::domain::{Run, RunId};
 use crate::store::Write;
 
@@ -59,14 +60,15 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<()> {
 
 /// Inserts a run; what stands in it is stored as it is.
 pub(super) fn insert_run(connection: &Connection, run: &Run) -> Result<()> {
-    let (result, result_sum) = result_columns(run);
+    let (result, result_sum, result_preview) = result_columns(run);
     connection
         .prepare_cached(
             "INSERT INTO runs (id, parent_id, parent_generation, seq, root_id, kind, version_id, entry, name, input,
                 input_sum, settings, upstream, idempotency_key, state, generation, attempt, rescues, result, result_sum,
                 failure, label, created_at, scheduled_at, started_at, finished_at, fuel, memory_peak_bytes, duration_us,
-                worker_id)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                worker_id, result_preview, child_states, trigger, deployment, retry_of)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+                ?)",
         )?
         .execute(params![
             run.id.as_bytes(),
@@ -99,6 +101,12 @@ pub(super) fn insert_run(connection: &Connection, run: &Run) -> Result<()> {
             run.usage.memory_peak_bytes as i64,
             usage_us(&run.usage),
             run.worker,
+            result_preview,
+            run.children.as_deref().map(Json),
+            // A child's is the flow.
+            run.parent.is_none().then(|| run.trigger.as_str()),
+            run.deployment.as_deref(),
+            run.retry_of.as_ref().map(RunId::as_bytes),
         ])
         .map(drop)
 }
@@ -106,7 +114,7 @@ pub(super) fn insert_run(connection: &Connection, run: &Run) -> Result<()> {
 /// Writes what changes while a run is carried out. A final state stays, whoever writes after it; and a run that is to
 /// be cancelled does not go on: what would run again is over.
 pub(super) fn update_run(connection: &Connection, run: &Run) -> Result<()> {
-    let (result, result_sum) = result_columns(run);
+    let (result, result_sum, result_preview) = result_columns(run);
     connection
         .prepare_cached(
             "UPDATE runs SET
@@ -115,7 +123,7 @@ pub(super) fn update_run(connection: &Connection, run: &Run) -> Result<()> {
                     THEN (SELECT max(at) FROM history WHERE run_id = ?2) ELSE ?3 END,
                 generation = ?4, attempt = ?5, rescues = ?6, result = ?7, result_sum = ?8, failure = ?9, label = ?10,
                 scheduled_at = ?11, started_at = ?12, fuel = ?13, memory_peak_bytes = ?14, duration_us = ?15,
-                worker_id = ?16, input = ?17, input_sum = ?18, name = ?19
+                worker_id = ?16, input = ?17, input_sum = ?18, name = ?19, result_preview = ?20, child_states = ?21
              WHERE id = ?2 AND finished_at IS NULL AND NOT (state = 'cancelling' AND ?1 = 'running')",
         )?
         .execute(params![
@@ -138,12 +146,16 @@ pub(super) fn update_run(connection: &Connection, run: &Run) -> Result<()> {
             &*run.input,
             checksum(&run.input),
             run.name.as_deref(),
+            result_preview,
+            run.children.as_deref().map(Json),
         ])
         .map(drop)
 }
 
-fn result_columns(run: &Run) -> (Option<&str>, Option<i64>) {
-    (run.result.as_deref(), run.result.as_deref().map(checksum))
+/// The result with its checksum, and a preview of it where it is longer than that.
+fn result_columns(run: &Run) -> (Option<&str>, Option<i64>, Option<&str>) {
+    let result = run.result.as_deref();
+    (result, result.map(checksum), result.filter(|result| result.len() > PREVIEW_BYTES).map(preview))
 }
 
 /// Appends an event to a flow's journal.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Plan;
-use crate::domain::Failure;
 use crate::domain::fingerprint::fingerprint;
 use crate::domain::run::Upstream;
+use crate::domain::{Failure, State, StateCounts};
 use crate::store::Ticket;
 use crate::wasm::Argument;
 use crate::worker::live::Live;
@@ -27,6 +27,8 @@ pub(super) struct Children {
     /// Places in the order in which they finished.
     finished: Vec<u32>,
     pub unfinished: usize,
+    /// How those ended that are over.
+    pub ended: StateCounts,
     kept_bytes: usize,
     /// Who waits for whose end.
     dependents: HashMap<u32, Vec<u32>>,
@@ -119,11 +121,11 @@ impl Children {
     }
 
     /// Adds a child that is over already.
-    pub(super) fn add_finished(&mut self, result: &Result<Arc<str>, Failure>, ticket: Ticket) {
+    pub(super) fn add_finished(&mut self, state: State, result: &Result<Arc<str>, Failure>, ticket: Ticket) {
         let seq = self.len();
         self.unfinished += 1;
         self.all.push(Child::Finished { kept: Kept::OnRecord, ticket });
-        self.finish(seq, result, ticket);
+        self.finish(seq, state, result, ticket);
     }
 
     /// The child that was held back, no longer.
@@ -157,7 +159,13 @@ impl Children {
     }
 
     /// Enters a child's end. Returns those that waited for nothing else.
-    pub(super) fn finish(&mut self, seq: u32, result: &Result<Arc<str>, Failure>, ticket: Ticket) -> Vec<(u32, Work)> {
+    pub(super) fn finish(
+        &mut self,
+        seq: u32,
+        state: State,
+        result: &Result<Arc<str>, Failure>,
+        ticket: Ticket,
+    ) -> Vec<(u32, Work)> {
         let kept = match result {
             Ok(text) if text.len() > MAX_KEPT_RESULT || self.kept_bytes + text.len() > MAX_KEPT_BYTES => Kept::OnRecord,
             Ok(text) => {
@@ -169,6 +177,7 @@ impl Children {
         self.all[seq as usize] = Child::Finished { kept, ticket };
         self.finished.push(seq);
         self.unfinished -= 1;
+        *self.ended.entry(state).or_default() += 1;
         let mut free = Vec::new();
         for dependent in self.dependents.remove(&seq).unwrap_or_default() {
             if let Child::Waiting { work, upstream } = &mut self.all[dependent as usize] {

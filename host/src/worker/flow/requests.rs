@@ -9,7 +9,7 @@ use super::children::{Children, Kept, Work};
 use super::{FlowRun, Live, finish};
 use crate::app::{MAX_INPUT_BYTES, Plan, Version, check_run_name};
 use crate::domain::run::{Parent, Upstream, printable, render_name};
-use crate::domain::{Failure, FailureKind, Kind, LimitsPatch, Outcome, Retries, Run, SettingsPatch, State};
+use crate::domain::{Failure, FailureKind, Kind, LimitsPatch, Outcome, Retries, Run, SettingsPatch, State, Trigger};
 use crate::store::Write;
 use crate::wasm::{Argument, Submit};
 
@@ -38,6 +38,7 @@ struct Request {
 impl FlowRun {
     /// Gives a submit its place. What is wrong with it is the failure of the child.
     pub(super) fn admit(&self, children: &mut Children, submit: Submit) -> u32 {
+        self.worker.app.metrics.submitted(Trigger::Flow);
         let seq = children.len();
         let mut upstream = upstream(&submit);
         children.observe(&submit.arguments, &mut upstream);
@@ -117,6 +118,7 @@ impl FlowRun {
         let mut run = Run::new(self.family.child(seq), kind, module, digest, version.id, entry, now);
         run.parent = Some(Parent { id: self.run.id, generation: self.run.generation, seq });
         run.root_id = self.run.root_id;
+        run.trigger = Trigger::Flow;
         run.worker = Some(self.worker.id);
         run
     }
@@ -136,9 +138,9 @@ impl FlowRun {
             at: now,
         };
         let ticket = live
-            .record(self.worker.store(), |run| finish(run, State::Failed, &outcome, now), [event])
+            .record(&self.worker.app, |run| finish(run, State::Failed, &outcome, now), [event])
             .expect("a run that was just made is not final");
-        children.add_finished(&outcome.result, ticket);
+        children.add_finished(State::Failed, &outcome.result, ticket);
     }
 
     /// Fills in the outputs that a child takes from others, now that all are over.

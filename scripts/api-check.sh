@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Holds the API to its own description: schemathesis asks a fresh server for what `/api/openapi.json` allows, and for what
+# it does not, and compares the replies with what it says. Needs the host and the guests to be built.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Pinned: the version whose questions this server has answered.
+schemathesis=4.32.5
+# The same questions each time.
+seed=20260102
+checks=not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,negative_data_rejection
+venv="${XDG_CACHE_HOME:-$HOME/.cache}/tarefa/schemathesis-$schemathesis"
+target="$(realpath -m "${CARGO_TARGET_DIR:-target}")"
+tarefa="$target/release/tarefa"
+fail() { echo "api-check: $*" >&2; exit 1; }
+
+if ! "$venv/bin/schemathesis" --version >/dev/null 2>&1; then
+    python3 -m venv "$venv" || fail "python3 with its module venv is needed"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$schemathesis"
+fi
+
+scratch=$(mktemp -d)
+server=
+stop() {
+    # By its process id: other servers on this machine are none of ours.
+    if [ -n "$server" ]; then
+        kill "$server" 2>/dev/null && wait "$server" || true
+    fi
+    rm -rf "$scratch"
+}
+trap stop EXIT
+
+export TAREFA_DATA_DIR="$scratch/data"
+"$tarefa" serve --listen 127.0.0.1:0 >"$scratch/server.log" 2>&1 &
+server=$!
+until grep -q '^tarefa .* serves http' "$scratch/server.log"; do
+    kill -0 "$server" 2>/dev/null || { cat "$scratch/server.log" >&2; fail "the server did not start (above)"; }
+    sleep 0.05
+done
+url=$(sed -n 's/.*"url": *"\([^"]*\)".*/\1/p' "$TAREFA_DATA_DIR/lock")
+
+# Something to ask for: modules, a flow with children and a log, and a run that failed.
+GUESTS=
+for guest in noop logs fails; do
+    wasm="$target/wasm32-wasip2/release/examples/$guest.wasm"
+    "$tarefa" register "$wasm" --name "$guest" 2>/dev/null
+    GUESTS+="$wasm "
+done
+export GUESTS
+for entry in "noop sequential --param n=3" "logs flow_logs" "fails catches" "fails says_no"; do
+    # Its parts are words without blanks.
+    # shellcheck disable=SC2086
+    "$tarefa" run $entry >/dev/null 2>&1 || true
+done
+ids='import json, sys; print(*(run["id"] for run in json.load(sys.stdin)["items"]))'
+RUNS=$("$tarefa" runs --all --json 2>/dev/null | "$venv/bin/python" -c "$ids")
+export RUNS
+[[ $RUNS == *" "* ]] || fail "there are no runs to ask for"
+
+cat >"$scratch/schemathesis.toml" <<END
+hooks = "$PWD/scripts/api_check_hooks.py"
+END
+
+check() {
+    "$venv/bin/schemathesis" --config-file "$scratch/schemathesis.toml" run "$url/api/openapi.json" \
+        --seed "$seed" --max-examples 100 --request-timeout 30 --checks "$checks" --warnings off --no-color "$@" ||
+        { tail -20 "$scratch/server.log" >&2; fail "the API is not what it says it is (above)"; }
+}
+# First, and by itself: while all runs are over, their streams of events end as well.
+check --include-operation-id follow_run --phases examples,coverage,fuzzing
+check --exclude-operation-id follow_run --phases examples,coverage,fuzzing,stateful
