@@ -10,7 +10,7 @@ use crate::domain::{Digest, Entry, Failure, FailureKind, Limits, Module, Run, Se
 use crate::error::{Error, Result};
 use crate::wasm::Component;
 
-/// Versions that are kept in memory; past this many all are forgotten and read anew.
+/// Versions that are kept in memory; past this many all that nobody uses are forgotten, and read anew.
 const MAX_VERSIONS: usize = 10_000;
 
 #[derive(Default)]
@@ -166,17 +166,17 @@ impl App {
             return Ok(version.clone());
         }
         drop(read);
+        // Read under the lock: what was read before a deletion must not come in after it.
+        let mut versions = self.registry.lock();
         let module = self.store.version(id)?;
         let module = module.ok_or_else(|| Error::not_found(format!("version {id} of a module does not exist")))?;
-        let version = Arc::new(Version::new(id, module));
-        let mut versions = self.registry.lock();
-        if versions.closed.as_deref() == Some(&version.name) {
-            return Err(Error::conflict(format!("module `{}` is being deleted", version.name)));
+        if versions.closed.as_ref() == Some(&module.name) {
+            return Err(Error::conflict(format!("module `{}` is being deleted", module.name)));
         }
         if versions.known.len() >= MAX_VERSIONS {
-            versions.known.clear();
+            versions.known.retain(|_, version| Arc::strong_count(version) > 1);
         }
-        Ok(versions.known.entry(id).or_insert(version).clone())
+        Ok(versions.known.entry(id).or_insert_with(|| Arc::new(Version::new(id, module))).clone())
     }
 
     /// The newest version of a module, or the one with that digest.
