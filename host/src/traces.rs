@@ -134,7 +134,9 @@ impl Sender {
             let page = self.app.store.children(children.parent, children.generation, children.from, BATCH)?;
             match page.last().and_then(|last| last.parent) {
                 Some(place) => children.from = place.seq + 1,
-                None => drop(open.pop()),
+                None => {
+                    open.pop();
+                }
             }
             for run in &page {
                 self.add(run).await?;

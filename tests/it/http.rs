@@ -60,6 +60,17 @@ async fn a_granted_host_is_asked_and_answers() {
 }
 
 #[tokio::test]
+async fn a_host_is_found_by_its_granted_name() {
+    let service = Service::saying("hello").await;
+    let host = format!("localhost:{}", service.address.port());
+    let app = with_hosts(&[&host]).await;
+    let url = format!("http://LocalHost:{}/", service.address.port());
+    let run = run(&app, &host, "fetch", json!({"url": url})).await;
+    assert_eq!(run["result"]["body"], "hello", "{run}");
+    assert!(service.received()[0].headers.contains(&format!("host: {host}")));
+}
+
+#[tokio::test]
 async fn what_is_not_granted_is_denied_and_named() {
     let (service, other) = (Service::saying("hello").await, Service::saying("hello").await);
     let app = with_service(&service).await;
@@ -173,6 +184,7 @@ async fn bodies_and_headers_are_bounded() {
     let message =
         format!("cannot GET `{}`: HTTP response body size exceeds limit: 16777216 bytes", service.url("/endless"));
     assert_failed(&endless, "task_error", &message);
+    assert!(endless["usage"]["memory_peak_bytes"].as_u64().unwrap() < 64 << 20, "{endless}");
     service.until(|counts| counts.left == 1).await;
 
     let most = 16 << 20;

@@ -42,9 +42,14 @@ pub fn data_dir() -> tempfile::TempDir {
 impl Process {
     /// Starts `tarefa serve` and waits until it answers.
     pub fn serve(data_dir: &Path, arguments: &[&str]) -> Process {
+        Process::serve_saying(data_dir, arguments, Stdio::inherit())
+    }
+
+    /// As `serve`, with what it says on stderr to somewhere else.
+    pub fn serve_saying(data_dir: &Path, arguments: &[&str], stderr: Stdio) -> Process {
         let mut all = vec!["serve", "--listen", "127.0.0.1:0"];
         all.extend(arguments);
-        let mut child = tarefa(data_dir, &all).stdout(Stdio::null()).spawn().expect("the binary starts");
+        let mut child = tarefa(data_dir, &all).stdout(Stdio::null()).stderr(stderr).spawn().expect("the binary starts");
         let started = Instant::now();
         loop {
             // Read, not locked: who tries the lock may be in the way of the server that takes it.

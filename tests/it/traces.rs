@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tarefa::domain::RunId;
 
 use crate::app::{TestApp, child_id, text, time};
+use crate::process::{Process, data_dir};
 use crate::service::{Answer, Service, nobody};
 
 async fn collector() -> Service {
@@ -141,4 +142,22 @@ async fn a_collector_that_is_down_or_silent_stops_no_run() {
         assert_eq!(run["state"], "completed", "{run}");
         app.stop(Duration::from_secs(1)).await;
     }
+}
+
+#[tokio::test]
+async fn a_collector_that_is_down_is_reported_once() {
+    let dir = data_dir();
+    let log = dir.path().join("stderr");
+    let said = || std::fs::read_to_string(&log).unwrap();
+    let warning = "traces are lost until the collector at";
+    let endpoint = format!("http://{}", nobody().await);
+    let stderr = std::fs::File::create(&log).unwrap().into();
+    let server = Process::serve_saying(dir.path(), &["--otlp-endpoint", &endpoint], stderr);
+    server.register("noop").await;
+    let first = server.submit("noop", "sequential", json!({"n": 1})).await;
+    server.until(first, |run| run.summary.state.is_final() && said().contains(warning)).await;
+    let second = server.submit("noop", "sequential", json!({"n": 1000})).await;
+    server.until_final(second).await;
+    assert_eq!(server.terminate(), Some(0));
+    assert_eq!(said().matches(warning).count(), 1, "{}", said());
 }

@@ -80,7 +80,7 @@ pub fn monitoramento(
     #[default(99.0)] min_availability_percent: f64,
 ) -> Result<Report> {
     ensure!(!services.is_empty(), "nenhum serviço para verificar");
-    info!("Verificando {} serviços", services.len());
+    info!("Serviços a verificar: {}", services.len());
     let runs: Vec<_> = services.iter().map(|service| verificar::submit(&service.name, &service.url)).collect();
     let findings = services.iter().zip(&runs).map(|(service, run)| finding(service, run.wait()));
     let report = report(findings.collect::<Result<_>>()?, min_availability_percent);
@@ -88,7 +88,7 @@ pub fn monitoramento(
         warn!("ALERTA: {alert}");
     }
     let Report { n_available, n_services, alerts, .. } = &report;
-    info!("Monitoramento finalizado: {n_available} de {n_services} serviços disponíveis, {} alertas", alerts.len());
+    info!("Monitoramento finalizado. Disponíveis: {n_available} de {n_services}; alertas: {}", alerts.len());
     let label = if alerts.is_empty() { "ok" } else { "alerta" };
     Ok(complete_as(label, report))
 }
