@@ -28,6 +28,15 @@ async fn three_thousand_children_submitted_at_once_complete_on_two_slots() {
     assert_eq!(run["children"], json!({"completed": 3000}));
 }
 
+/// The engine's own cap on handles is 100,000.
+#[tokio::test]
+async fn a_flow_may_hold_on_to_as_many_children_as_its_limit_says() {
+    let app = TestApp::new().start().await;
+    app.register("noop").await;
+    let run = app.run("noop", "submitted", json!({"n": 100_500})).await;
+    assert_eq!((&run["state"], &run["result"]), (&json!("completed"), &json!(100_500)), "{run}");
+}
+
 #[tokio::test]
 async fn a_flow_waits_with_its_next_submit_while_a_thousand_children_are_unfinished() {
     let app = TestApp::new().slots(2).manual_clock().start().await;

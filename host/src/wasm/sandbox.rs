@@ -14,7 +14,7 @@ use super::interface::{Guest, Linkage};
 use crate::clock::Clock;
 use crate::domain::limits::DEFAULT_MEMORY_BYTES;
 use crate::domain::run::default_name;
-use crate::domain::{Failure, FailureKind, Limits, Metering, Outcome, Run, Settings, Usage};
+use crate::domain::{Failure, FailureKind, Kind, Limits, Metering, Outcome, Run, Settings, Usage};
 
 /// A guest gives the thread back after this much fuel, well under a millisecond, so that time-outs, cancellations and
 /// its neighbours get their turn.
@@ -23,6 +23,9 @@ const FUEL_YIELD_INTERVAL: u64 = 1_000_000;
 const TURN_US: u64 = 2_000;
 /// Bytes that one call between guest and host may copy.
 const HOSTCALL_BYTES: usize = 72 << 20;
+
+/// Handles that a flow may hold beside those of all its children: what it passes to us for the time of a call, and WASI's.
+const SPARE_HANDLES: usize = 100_000;
 
 /// All that one attempt needs.
 pub struct Job {
@@ -98,6 +101,9 @@ impl Component {
         store.limiter(|state| &mut state.limiter);
         store.call_hook_async(Turns::starting_now());
         store.set_hostcall_fuel(HOSTCALL_BYTES);
+        if job.run.kind == Kind::Flow {
+            store.set_max_component_handles(job.settings.limits.children as usize + SPARE_HANDLES);
+        }
         match self.metering {
             Metering::Fuel => {
                 store.set_fuel(job.settings.limits.fuel)?;
