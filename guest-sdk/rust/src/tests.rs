@@ -179,7 +179,7 @@ fn same(number: f64) -> f64 {
 
 #[test]
 fn a_number_arrives_as_it_was_sent() {
-    // One in ten of these would come back with another last digit from a reader that is only nearly right.
+    // Some of these come back with another last digit from a reader that is only nearly right.
     for number in (1..1000).map(|n| f64::from(n) / 7.0) {
         assert_eq!(same::submit(number).wait().unwrap().to_bits(), number.to_bits(), "{number}");
     }

@@ -16,7 +16,7 @@ stop_server() {
 
 tarefa() {
     if [ "$1" != serve ]; then
-        command tarefa "$@"
+        command tarefa "${@//127.0.0.1:4200/${address:-127.0.0.1:4200}}"
         return
     fi
     stop_server
@@ -28,9 +28,9 @@ tarefa() {
         sleep 0.05
     done
     cat "$SCRATCH/serve.log"
-    address=$(sed -n 's/.* serves //p' "$SCRATCH/serve.log")
+    address=$(sed -n 's|.* serves http://||p' "$SCRATCH/serve.log")
 }
 
 curl() {
-    command curl "${@//http:\/\/127.0.0.1:4200/$address}"
+    command curl "${@//127.0.0.1:4200/$address}"
 }
