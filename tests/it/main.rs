@@ -32,7 +32,7 @@ mod shapes;
 mod stats;
 mod store;
 mod tidy;
+mod traces;
 mod tutorial;
 mod tutorial_free;
-mod traces;
 mod wat;
