@@ -61,9 +61,10 @@ cat >"$scratch/schemathesis.toml" <<END
 hooks = "$PWD/scripts/api_check_hooks.py"
 END
 
+# From within the scratch folder: it finds its configuration there, and leaves what it remembers.
 check() {
-    "$venv/bin/schemathesis" --config-file "$scratch/schemathesis.toml" run "$url/api/openapi.json" \
-        --seed "$seed" --max-examples 100 --request-timeout 30 --checks "$checks" --warnings off --no-color "$@" ||
+    (cd "$scratch" && "$venv/bin/schemathesis" run "$url/api/openapi.json" --seed "$seed" --max-examples 100 \
+        --request-timeout 30 --checks "$checks" --warnings off --no-color "$@") ||
         { tail -20 "$scratch/server.log" >&2; fail "the API is not what it says it is (above)"; }
 }
 # First, and by itself: while all runs are over, their streams of events end as well.

@@ -171,6 +171,10 @@ async fn bodies_that_are_not_what_a_call_takes_are_refused() {
     for body in ["[]", "null", "", r#"{"entry": "noop"}"#, r#"{"module": "noop", "entry": "noop", "parameters": []}"#] {
         refused(send("application/json", body).await, 400, "invalid");
     }
+    // What could be read as the members of an object in their order.
+    for body in [r#" ["noop", "noop"]"#, r#"{"module": "noop", "entry": "noop", "retries": [3]}"#] {
+        refused(send("application/json", body).await, 400, "invalid");
+    }
     let good = r#"{"module": "noop", "entry": "noop"}"#;
     for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""] {
         let message = refused(send(content_type, good).await, 415, "unsupported_media_type");

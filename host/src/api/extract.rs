@@ -29,9 +29,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
         let body = body(request, state, "application/json").await?;
-        serde_json::from_slice(&body)
-            .map(JsonBody)
-            .map_err(|error| Error::invalid(format!("the body is not what this call takes: {error}")))
+        let wrong = |why: String| Error::invalid(format!("the body is not what this call takes: {why}"));
+        // A struct would be read from a list of its members as well, which nobody means.
+        if body.trim_ascii_start().first() == Some(&b'[') {
+            return Err(wrong("it is a list, and should be an object".to_owned()));
+        }
+        serde_json::from_slice(&body).map(JsonBody).map_err(|error| wrong(error.to_string()))
     }
 }
 

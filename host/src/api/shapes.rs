@@ -1,7 +1,8 @@
 //! What goes over the wire: the JSON of the API, read by the client and written by the server.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
@@ -76,9 +77,9 @@ pub struct SubmitShape {
     /// A module version other than the newest.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub digest: Option<Digest>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "object")]
     pub limits: Option<LimitsPatch>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "object")]
     pub retries: Option<Retries>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub metering: Option<Metering>,
@@ -87,7 +88,7 @@ pub struct SubmitShape {
     /// An IANA time zone name.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub timezone: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "object")]
     pub grants: Option<GrantsShape>,
     /// Who submits; `api` where it is absent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -292,4 +293,10 @@ pub struct ErrorShape {
 pub struct ErrorBody {
     pub kind: crate::error::ErrorKind,
     pub message: String,
+}
+
+/// Reads a struct from an object alone: it could be read from a list of its members as well, which nobody means.
+fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let object = Option::<serde_json::Map<String, serde_json::Value>>::deserialize(deserializer)?;
+    object.map(|object| T::deserialize(object).map_err(serde::de::Error::custom)).transpose()
 }
