@@ -53,14 +53,6 @@ pub enum Write {
         state: State,
         reason: String,
     },
-    /// Event number `no` of a flow: the child at the place `seq` finished.
-    ChildFinished {
-        flow: RunId,
-        generation: u32,
-        no: u64,
-        seq: u32,
-        at: Timestamp,
-    },
     Log(LogLine),
 }
 

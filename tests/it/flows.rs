@@ -81,6 +81,10 @@ async fn completions_come_in_the_order_of_finishing() {
         app.until_final(&child_id(&id, seq)).await;
     }
     assert_eq!(app.until_final(&id).await["result"], json!([10, 20, 30]));
+    // The order is on record: a flow that goes on after a crash is to be told the same.
+    let store = &app.server().app.store;
+    let children = store.children(id.parse().expect("an id"), 1, 0, 10).expect("reads");
+    assert_eq!(children.iter().map(|child| child.event_no).collect::<Vec<_>>(), [Some(3), Some(1), Some(2)]);
 }
 
 #[tokio::test]

@@ -59,6 +59,8 @@ CREATE TABLE runs (
     retry_of BLOB,
     -- How the children of a flow ended, as JSON, so that a list need not count them.
     child_states TEXT,
+    -- Of a child that is over: the number of that event among those of its flow, which are else in the journal.
+    event_no INTEGER,
     -- The beginning of a long result, so that a list need not read it.
     result_preview TEXT,
     -- The large ones come last: what stands before them is read without them.
@@ -120,14 +122,13 @@ CREATE TABLE history (
 
 CREATE INDEX history_of_run ON history (run_id);
 
--- What a flow was told, in the order in which it was told.
+-- What a flow was told, in the order in which it was told. That a child ended stands in the child's own row.
 CREATE TABLE journal (
     run_id BLOB NOT NULL,
     generation INTEGER NOT NULL,
     no INTEGER NOT NULL,
     kind TEXT NOT NULL CHECK (
-        kind = 'child_finished' OR kind = 'timer_set' OR kind = 'timer_fired' OR kind = 'signal'
-            OR kind = 'timeout' OR kind = 'variable'
+        kind = 'timer_set' OR kind = 'timer_fired' OR kind = 'signal' OR kind = 'timeout' OR kind = 'variable'
     ),
     key TEXT NOT NULL,
     value TEXT,

@@ -68,6 +68,8 @@ pub struct Run {
     pub usage: Usage,
     /// The worker that holds it, while it is unfinished, or held it last.
     pub worker: Option<i64>,
+    /// Of a child that is over: the number, from 1, that its end has among what its flow was told.
+    pub event_no: Option<u64>,
 }
 
 impl Run {
@@ -112,6 +114,7 @@ impl Run {
             finished_at: None,
             usage: Usage::default(),
             worker: None,
+            event_no: None,
         }
     }
 }

@@ -19,7 +19,6 @@ use crate::domain::fingerprint::fingerprint;
 use crate::domain::ids::Family;
 use crate::domain::run::Parent;
 use crate::domain::{Failure, FailureKind, Kind, Outcome, Run, RunId, SettingsPatch, State, StateCounts};
-use crate::store::Write;
 use crate::wasm::{FlowHost, Stop, Submit};
 use children::{Children, Interest, Kept, Work};
 
@@ -157,8 +156,11 @@ impl FlowRun {
         let now = self.worker.app.clock.now();
         let mut children = self.children();
         let no = children.next_no();
-        let event = Write::ChildFinished { flow: self.run.id, generation: self.run.generation, no, seq, at: now };
-        let Some(ticket) = live.record(&self.worker.app, |run| finish(run, state, outcome, now), [event]) else {
+        let end = |run: &mut Run| {
+            finish(run, state, outcome, now);
+            run.event_no = Some(no);
+        };
+        let Some(ticket) = live.record(&self.worker.app, end, []) else {
             return;
         };
         for (seq, work) in children.finish(seq, state, &outcome.result, ticket) {

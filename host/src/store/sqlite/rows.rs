@@ -23,8 +23,8 @@ macro_rules! select_run {
             $input,
             ", r.settings, r.upstream, r.idempotency_key, r.state, r.generation, r.attempt, r.rescues, ",
             $result,
-            ", r.failure, r.label, r.child_states, r.trigger, r.deployment, r.retry_of, r.created_at, r.scheduled_at, r.started_at, r.finished_at, r.fuel,
-                r.memory_peak_bytes, r.duration_us, r.worker_id
+            ", r.failure, r.label, r.child_states, r.trigger, r.deployment, r.retry_of, r.created_at, r.scheduled_at,
+                r.started_at, r.finished_at, r.fuel, r.memory_peak_bytes, r.duration_us, r.worker_id, r.event_no
             FROM runs r JOIN versions v ON v.id = r.version_id"
         )
     };
@@ -104,6 +104,7 @@ pub(super) fn run(row: &Row<'_>) -> Result<Run> {
         finished_at: timestamp_or_null(row, 31)?,
         usage: usage(row, 32)?,
         worker: row.get(35)?,
+        event_no: row.get::<_, Option<i64>>(36)?.map(|no| no as u64),
     })
 }
 

@@ -37,9 +37,6 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<()> {
             .prepare_cached("INSERT INTO history (run_id, at, state, reason) VALUES (?, ?, ?, ?)")?
             .execute(params![run_id.as_bytes(), micros(*at), state.as_str(), reason])
             .map(drop),
-        Write::ChildFinished { flow, generation, no, seq, at } => {
-            journal(connection, *flow, *generation, *no, "child_finished", &seq.to_string(), micros(*at))
-        }
         Write::Log(line) => connection
             .prepare_cached(
                 "INSERT OR IGNORE INTO logs (root_id, run_id, attempt, line, at, level, message)
@@ -66,9 +63,9 @@ pub(super) fn insert_run(connection: &Connection, run: &Run) -> Result<()> {
             "INSERT INTO runs (id, parent_id, parent_generation, seq, root_id, kind, version_id, entry, name, input,
                 input_sum, settings, upstream, idempotency_key, state, generation, attempt, rescues, result, result_sum,
                 failure, label, created_at, scheduled_at, started_at, finished_at, fuel, memory_peak_bytes, duration_us,
-                worker_id, result_preview, child_states, trigger, deployment, retry_of)
+                worker_id, result_preview, child_states, trigger, deployment, retry_of, event_no)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-                ?)",
+                ?, ?)",
         )?
         .execute(params![
             run.id.as_bytes(),
@@ -107,6 +104,7 @@ pub(super) fn insert_run(connection: &Connection, run: &Run) -> Result<()> {
             run.parent.is_none().then(|| run.trigger.as_str()),
             run.deployment.as_deref(),
             run.retry_of.as_ref().map(RunId::as_bytes),
+            run.event_no.map(|no| no as i64),
         ])
         .map(drop)
 }
@@ -123,7 +121,8 @@ pub(super) fn update_run(connection: &Connection, run: &Run) -> Result<()> {
                     THEN (SELECT max(at) FROM history WHERE run_id = ?2) ELSE ?3 END,
                 generation = ?4, attempt = ?5, rescues = ?6, result = ?7, result_sum = ?8, failure = ?9, label = ?10,
                 scheduled_at = ?11, started_at = ?12, fuel = ?13, memory_peak_bytes = ?14, duration_us = ?15,
-                worker_id = ?16, input = ?17, input_sum = ?18, name = ?19, result_preview = ?20, child_states = ?21
+                worker_id = ?16, input = ?17, input_sum = ?18, name = ?19, result_preview = ?20, child_states = ?21,
+                event_no = ?22
              WHERE id = ?2 AND finished_at IS NULL AND NOT (state = 'cancelling' AND ?1 = 'running')",
         )?
         .execute(params![
@@ -148,6 +147,7 @@ pub(super) fn update_run(connection: &Connection, run: &Run) -> Result<()> {
             run.name.as_deref(),
             result_preview,
             run.children.as_deref().map(Json),
+            run.event_no.map(|no| no as i64),
         ])
         .map(drop)
 }
@@ -156,22 +156,4 @@ pub(super) fn update_run(connection: &Connection, run: &Run) -> Result<()> {
 fn result_columns(run: &Run) -> (Option<&str>, Option<i64>, Option<&str>) {
     let result = run.result.as_deref();
     (result, result.map(checksum), result.filter(|result| result.len() > PREVIEW_BYTES).map(preview))
-}
-
-/// Appends an event to a flow's journal.
-fn journal(
-    connection: &Connection,
-    flow: RunId,
-    generation: u32,
-    no: u64,
-    kind: &str,
-    key: &str,
-    at: i64,
-) -> Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO journal (run_id, generation, no, kind, key, at, sum) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )?
-        .execute(params![flow.as_bytes(), generation, no as i64, kind, key, at, checksum(key)])
-        .map(drop)
 }

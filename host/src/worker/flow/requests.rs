@@ -10,7 +10,6 @@ use super::{FlowRun, Live, finish};
 use crate::app::{MAX_INPUT_BYTES, Plan, Version, check_run_name};
 use crate::domain::run::{Parent, Upstream, printable, render_name};
 use crate::domain::{Failure, FailureKind, Kind, LimitsPatch, Outcome, Retries, Run, SettingsPatch, State, Trigger};
-use crate::store::Write;
 use crate::wasm::{Argument, Submit};
 
 /// What is shown of a name that a guest made up, in characters.
@@ -130,16 +129,12 @@ impl FlowRun {
         let live = Live::new(run, false);
         let now = self.worker.app.clock.now();
         let outcome = Outcome::failed(failure);
-        let event = Write::ChildFinished {
-            flow: self.run.id,
-            generation: self.run.generation,
-            no: children.next_no(),
-            seq,
-            at: now,
+        let no = children.next_no();
+        let end = |run: &mut Run| {
+            finish(run, State::Failed, &outcome, now);
+            run.event_no = Some(no);
         };
-        let ticket = live
-            .record(&self.worker.app, |run| finish(run, State::Failed, &outcome, now), [event])
-            .expect("a run that was just made is not final");
+        let ticket = live.record(&self.worker.app, end, []).expect("a run that was just made is not final");
         children.add_finished(State::Failed, &outcome.result, ticket);
     }
 
