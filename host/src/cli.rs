@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 mod build;
 mod choose;
@@ -24,20 +24,26 @@ mod run;
 mod runs;
 mod serve;
 mod session;
+mod settings;
 mod signals;
 mod table;
 mod tree;
 
 use output::Output;
+use settings::{NamedServer, Settings};
 
 /// The exit code of a run that did not complete.
 const NOT_COMPLETED: u8 = 1;
 /// The exit code of a process whose reader went away, as a shell reports it.
 const BROKEN_PIPE: u8 = 141;
 
+const SETTINGS: &str = "\
+TAREFA_DATA_DIR and TAREFA_API_URL stand for `--data-dir` and `--api-url`: in the environment, else in a file `.env` in
+the current directory. Where a server is named, every verb goes through it. NO_COLOR turns colours and live progress off.";
+
 /// Runs flows and tasks as sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
-#[command(name = "tarefa", version, max_term_width = 110)]
+#[command(name = "tarefa", version, max_term_width = 110, after_help = SETTINGS)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -47,9 +53,8 @@ struct Cli {
 
 #[derive(Debug, clap::Args)]
 struct Global {
-    /// Where runs and modules are stored [default: $XDG_DATA_HOME/tarefa or ~/.local/share/tarefa]
-    #[arg(long, global = true, env = "TAREFA_DATA_DIR", hide_env_values = true, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    settings: settings::Flags,
     /// Print the API's JSON on stdout
     #[arg(long, global = true)]
     json: bool,
@@ -70,6 +75,8 @@ enum Verb {
 /// What every verb is given.
 struct Context {
     data_dir: PathBuf,
+    /// The server that was named; none where the data directory decides.
+    server: Option<NamedServer>,
     json: bool,
     out: Output,
 }
@@ -106,7 +113,8 @@ pub fn main() -> u8 {
 }
 
 async fn dispatch(cli: Cli, out: Output) -> Result<u8> {
-    let context = Context { data_dir: data_dir(cli.global.data_dir)?, json: cli.global.json, out };
+    let Settings { server, data_dir } = Settings::read(cli.global.settings)?;
+    let context = Context { data_dir, server, json: cli.global.json, out };
     match cli.verb {
         Verb::Serve(args) => serve::run(args, &context).await,
         Verb::Run(args) => run::run(args, &context).await,
@@ -119,17 +127,6 @@ async fn dispatch(cli: Cli, out: Output) -> Result<u8> {
     }
 }
 
-/// The data directory as an absolute path, since a server's user has another working directory.
-fn data_dir(given: Option<PathBuf>) -> Result<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let path = given
-        .or_else(|| set("XDG_DATA_HOME").map(|base| base.join("tarefa")))
-        .or_else(|| std::env::home_dir().map(|home| home.join(".local/share/tarefa")))
-        .ok_or_else(|| Error::invalid("no home directory is known: give `--data-dir` or set `TAREFA_DATA_DIR`"))?;
-    std::path::absolute(&path)
-        .map_err(|error| Error::invalid(format!("invalid data directory `{}`: {error}", path.display())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,11 +135,5 @@ mod tests {
     fn the_command_line_is_well_formed() {
         use clap::CommandFactory as _;
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_relative_data_directory_is_made_absolute() {
-        let path = data_dir(Some(PathBuf::from("here"))).expect("a directory");
-        assert!(path.is_absolute() && path.ends_with("here"));
     }
 }

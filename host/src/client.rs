@@ -56,14 +56,11 @@ pub struct RunsFilter {
 }
 
 impl Client {
-    /// A client of the server at `base`, such as `http://127.0.0.1:4200`.
+    /// A client of the server at `base`, such as `http://127.0.0.1:4200`; with or without `/api` or a slash at its end.
     pub fn new(base: &str) -> Result<Client> {
-        let base = Url::parse(base)
-            .ok()
-            .filter(|url| url.scheme() == "http" && url.has_host())
-            .ok_or_else(|| Error::invalid(format!("`{base}` is no URL of a server: give http://HOST:PORT")))?;
+        let base = base_url(base)?;
         let http = reqwest::Client::builder()
-            // The servers of this client are on loopback, where a proxy is never meant.
+            // The servers of this client listen on loopback, where a proxy is never meant.
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
             .build()
@@ -213,6 +210,24 @@ impl Client {
     }
 }
 
+/// The URL that the API's paths are below.
+fn base_url(text: &str) -> Result<Url> {
+    let mut url = match Url::parse(text.trim()).ok().filter(Url::has_host) {
+        Some(url) if url.scheme() == "http" => url,
+        Some(url) if url.scheme() == "https" => {
+            let message = "there is no TLS yet: give http://HOST:PORT, for a server elsewhere that of a tunnel to it";
+            return Err(Error::invalid(format!("cannot use `{text}`: {message}")));
+        }
+        _ => return Err(Error::invalid(format!("`{text}` is no URL of a server: give http://HOST:PORT"))),
+    };
+    let path = url.path().trim_end_matches('/');
+    let path = path.strip_suffix("/api").unwrap_or(path).to_owned();
+    url.set_path(&path);
+    url.set_query(None);
+    url.set_fragment(None);
+    Ok(url)
+}
+
 /// Adds a query parameter where there is a value.
 fn with<T: serde::Serialize>(request: RequestBuilder, name: &str, value: Option<T>) -> RequestBuilder {
     match value {
@@ -254,7 +269,22 @@ mod tests {
         let request = client.request(Method::GET, &["modules", "a/b ?"]).build().expect("a request");
         assert_eq!(request.url().as_str(), "http://127.0.0.1:4200/api/modules/a%2Fb%20%3F");
         assert_eq!(client.url(), "http://127.0.0.1:4200");
-        assert!(Client::new("127.0.0.1:4200").is_err());
+    }
+
+    #[test]
+    fn the_servers_url_may_end_in_api_or_a_slash() {
+        let url = |text: &str| Client::new(text).expect("a URL").url().to_owned();
+        for text in ["http://h:1", "http://h:1/", "http://h:1/api", " http://h:1/api//?x#y "] {
+            assert_eq!(url(text), "http://h:1", "{text}");
+        }
+        assert_eq!(url("http://h/tarefa/api/"), "http://h/tarefa");
+        let request = Client::new("http://h/tarefa/api/").expect("a URL").request(Method::GET, &["health"]);
+        assert_eq!(request.build().expect("a request").url().path(), "/tarefa/api/health");
+        let refused = |text: &str| Client::new(text).expect_err(text).message;
+        assert!(refused("https://h").contains("there is no TLS yet"));
+        for text in ["127.0.0.1:4200", "localhost:4200", "ftp://h", "h", ""] {
+            assert!(refused(text).contains("is no URL of a server"), "{text}");
+        }
     }
 
     #[test]

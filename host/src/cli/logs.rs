@@ -39,7 +39,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
 }
 
 async fn show(args: &Args, client: &Client, context: &Context) -> Result<u8> {
-    let id = find::run(client, &args.run).await?;
+    let id = find::run(client, &args.run, context).await?;
     let mut reader = Reader::new(client.clone(), id, args.level.clone());
     if context.json && !args.follow {
         let mut items = Vec::new();

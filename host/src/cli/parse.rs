@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 
 use crate::app::AllowedDir;
 use crate::domain::{DirGrant, DirMode, HttpGrant};
@@ -51,6 +51,19 @@ pub(super) fn milliseconds(text: &str) -> Result<u64, String> {
     duration
         .and_then(|duration| u64::try_from(duration.as_millis()).ok())
         .ok_or_else(|| format!("`{text}` is no duration: write it as `500ms`, `30s`, `2min` or `1h30m`"))
+}
+
+/// `2026-01-02T03:04:05Z`, or `2h` for two hours ago: a point in time.
+pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
+    moment_before(text, Timestamp::now())
+}
+
+fn moment_before(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    let ago = |span: Span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok().filter(|ago| !ago.is_negative());
+    let before = |text: &str| text.parse().ok().and_then(ago).and_then(|ago| now.checked_sub(ago).ok());
+    text.parse().ok().or_else(|| before(text.trim())).ok_or_else(|| {
+        format!("`{text}` is no time: write it as `2026-01-02T03:04:05Z`, or as `30min`, `2h` or `1d` for so long ago")
+    })
 }
 
 /// `HOST=GUEST[:ro|:rw]`: a directory of the host and where the guest sees it. The host's path is made absolute.
@@ -127,6 +140,25 @@ mod tests {
         }
         for bad in ["", "30", "-3s", "soon"] {
             assert!(milliseconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_rfc_3339_or_so_long_ago() {
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        let now = at("2026-03-10T12:00:00Z");
+        for (text, expected) in [
+            ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z"),
+            ("2026-01-02T03:04:05.5-03:00", "2026-01-02T06:04:05.5Z"),
+            ("2h", "2026-03-10T10:00:00Z"),
+            (" 1d 30 min ", "2026-03-09T11:30:00Z"),
+            ("2w", "2026-02-24T12:00:00Z"),
+            ("0s", "2026-03-10T12:00:00Z"),
+        ] {
+            assert_eq!(moment_before(text, now), Ok(at(expected)), "{text}");
+        }
+        for bad in ["", "2", "yesterday", "-2h", "2h ago", "2026-01-02", "1 month", "99999 years"] {
+            assert!(moment_before(bad, now).is_err(), "{bad}");
         }
     }
 

@@ -144,7 +144,7 @@ fn row(context: &Context, run: &RunSummary, now: Timestamp) -> Vec<Cell> {
 }
 
 async fn show(run: &str, all: bool, client: &Client, context: &Context) -> Result<u8> {
-    let id = find::run(client, run).await?;
+    let id = find::run(client, run, context).await?;
     let run = client.run(id).await?;
     if context.json {
         context.out.json(&run)?;
@@ -208,7 +208,7 @@ fn tail(run: &RunShape) -> String {
 }
 
 async fn cancel(run: &str, client: &Client, context: &Context) -> Result<u8> {
-    let id: RunId = find::run(client, run).await?;
+    let id: RunId = find::run(client, run, context).await?;
     let run = client.cancel(id).await?;
     if context.json {
         context.out.json(&run)?;

@@ -1,4 +1,5 @@
-//! Which server a verb talks to: the one that holds the data directory, or one inside this process.
+//! Which server a verb talks to: the one that is named, else the one that holds the data directory, else one inside
+//! this process.
 
 use std::time::Duration;
 
@@ -40,14 +41,20 @@ impl Session {
 
     /// Says on stderr which server it is.
     pub(super) fn say_which(&self, context: &Context) {
-        context.out.note(&match self.embedded {
-            Some(_) => format!("no server holds `{}`: running embedded", context.data_dir.display()),
-            None => format!("using the server at {}", self.client.url()),
+        context.out.note(&match (&self.embedded, &context.server) {
+            (Some(_), _) => format!("no server holds `{}`: running embedded", context.data_dir.display()),
+            (None, Some(named)) => format!("using the server at {}, as {} says", self.client.url(), named.by),
+            (None, None) => format!("using the server at {}", self.client.url()),
         });
     }
 
     /// Says nothing. An embedded server may grant what is in `grantable`: its user may open and reach it anyway.
     pub(super) async fn open_quietly(context: &Context, grantable: Grantable) -> Result<Session> {
+        if let Some(named) = &context.server {
+            let client = Client::new(&named.url)
+                .map_err(|error| Error::new(error.kind, format!("{error} (it stands in {})", named.by)))?;
+            return Ok(Session { client, embedded: None });
+        }
         for _ in 0..STARTING_TRIES {
             if let Some(holder) = datadir::find_server(&context.data_dir)? {
                 return Ok(Session { client: Client::new(&holder.url)?, embedded: None });

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use comfy_table::Cell;
 use jiff::Timestamp;
 
-use super::format::{counted, harmless, run_duration, si, thousands};
+use super::format::{attempts, counted, harmless, run_duration, si, thousands};
 use super::output::Output;
 use super::table::{Cells, Column, layout, state_cell};
 use crate::api::shapes::RunSummary;
@@ -123,21 +123,17 @@ impl std::fmt::Display for Totals {
         let states: Vec<String> =
             states.map(|(state, count)| format!("{} {}", thousands(count), state.as_str())).collect();
         write!(f, "{}: {}", counted(self.tasks, "task run", "task runs"), states.join(", "))?;
-        write!(f, "; {}", counted(self.attempts, "attempt", "attempts"))?;
-        if self.retries > 0 {
-            write!(f, " ({})", counted(self.retries, "retry", "retries"))?;
-        }
-        Ok(())
+        write!(f, "; {}", attempts(self.attempts, self.retries))
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn run(no: u32, kind: &str, name: &str, state: &str, n_attempts: u32) -> RunSummary {
+    pub(in super::super) fn run(no: u32, kind: &str, name: &str, state: &str, n_attempts: u32) -> RunSummary {
         let shape = json!({
             "id": format!("00000000-0000-8000-8000-00000000000{no}"), "kind": kind, "module": "m", "digest": "d",
             "entry": "e", "title": "t", "name": name, "deployment": null, "trigger": "api", "tags": [], "parent_id": null, "generation": null, "seq": null,
