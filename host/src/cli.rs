@@ -7,8 +7,11 @@ use clap::{Parser, Subcommand};
 
 use crate::error::Result;
 
+mod attend;
 mod build;
 mod choose;
+mod clean;
+mod completions;
 mod crates;
 mod find;
 mod follow;
@@ -19,6 +22,7 @@ mod new;
 mod output;
 mod params;
 mod parse;
+mod progress;
 mod register;
 mod run;
 mod runs;
@@ -70,6 +74,9 @@ enum Verb {
     Runs(runs::Args),
     Logs(logs::Args),
     Modules(modules::Args),
+    Clean(clean::Args),
+    Completions(completions::Args),
+    Man(completions::ManArgs),
 }
 
 /// What every verb is given.
@@ -124,6 +131,9 @@ async fn dispatch(cli: Cli, out: Output) -> Result<u8> {
         Verb::Runs(args) => runs::run(args, &context).await,
         Verb::Logs(args) => logs::run(args, &context).await,
         Verb::Modules(args) => modules::run(args, &context).await,
+        Verb::Clean(args) => clean::run(&args, &context),
+        Verb::Completions(args) => completions::run(&args, &context),
+        Verb::Man(args) => completions::man(&args, &context),
     }
 }
 

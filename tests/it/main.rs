@@ -4,6 +4,7 @@
 mod api;
 mod app;
 mod cancel;
+mod cli;
 mod commands;
 mod context;
 mod contract;

@@ -117,9 +117,9 @@ impl Found {
             return Ok(self.by_id.pop().map(|run| (run, false)));
         }
         let all = self.by_id.iter().chain(&self.by_name);
-        let list = all.take(MAX_CANDIDATES).map(|run| {
-            format!("`{}` ({}, {})", run.id, harmless(&run.name, 0), date(run.created_at))
-        });
+        let list = all
+            .take(MAX_CANDIDATES)
+            .map(|run| format!("`{}` ({}, {})", run.id, harmless(&run.name, 0), date(run.created_at)));
         Err(Error::invalid(format!(
             "`{text}` may be several runs: {}; give more characters of an id",
             list.collect::<Vec<_>>().join(", ")

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::format::{harmless, run_duration, thousands};
 use super::logs::{Reader, Stream, print, print_as};
 use super::output::{Output, state_colour};
+use super::progress::{Progress, Screen};
 use crate::api::shapes::{RunShape, RunSummary};
 use crate::client::Client;
 use crate::domain::{FailureKind, Kind, RunId, State};
@@ -34,6 +35,8 @@ pub(super) struct Follower<'a> {
     flows: Vec<RunId>,
     /// When the numbers of many children were told last, and what was told.
     told: (Option<Instant>, String),
+    /// What is drawn, where the terminal lets it be.
+    progress: Progress,
 }
 
 /// A line to be told, in its place in time.
@@ -44,7 +47,17 @@ impl<'a> Follower<'a> {
         let mut log = Reader::new(client.clone(), run.id, None);
         log.learn_name(run.id, &run.name);
         let flows = if run.kind == Kind::Flow { vec![run.id] } else { Vec::new() };
-        Follower { client, out, run: run.id, quiet, log, seen: HashMap::new(), flows, told: (None, String::new()) }
+        Follower {
+            client,
+            out,
+            run: run.id,
+            quiet,
+            log,
+            seen: HashMap::new(),
+            flows,
+            told: (None, String::new()),
+            progress: Progress::default(),
+        }
     }
 
     /// The run as it is when it is final.
@@ -56,7 +69,11 @@ impl<'a> Follower<'a> {
                 self.tell(&run).await?;
             }
             if run.summary.state.is_final() {
+                self.out.draw(Vec::new());
                 return Ok(run);
+            }
+            if self.out.live && !self.quiet {
+                self.out.draw(self.progress.lines(&run.summary, self.out, Screen::of_terminal(), Timestamp::now()));
             }
             tokio::time::sleep(interval).await;
             interval = (interval * 2).min(LONGEST_INTERVAL);
@@ -99,6 +116,7 @@ impl<'a> Follower<'a> {
         let over = !is_root && self.seen.get(&flow).is_some_and(|state| state.is_final());
         let page = self.client.children(flow, MOST_CHILDREN, None).await?;
         if page.next_cursor.is_some() {
+            self.progress.forget(flow);
             return Ok(false);
         }
         for child in &page.items {
@@ -111,6 +129,7 @@ impl<'a> Follower<'a> {
             }
             self.note_change(child, before, events);
         }
+        self.progress.learn(flow, page.items);
         Ok(!over)
     }
 
@@ -119,6 +138,8 @@ impl<'a> Follower<'a> {
             return;
         }
         let (at, message) = match (run.state, run.finished_at) {
+            // It is drawn already.
+            (State::Running, _) if self.out.live => return,
             (State::Running, _) => (run.started_at.unwrap_or(run.created_at), "running".to_owned()),
             (state, Some(at)) if state.is_final() => (at, ended(self.out, run)),
             // That a run waits for its turn or its next attempt is said by its log.

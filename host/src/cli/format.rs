@@ -203,11 +203,10 @@ mod tests {
         assert_eq!([0, 950, 1_200, 34_500_000, 999_960].map(si), ["0", "950", "1.2 k", "34.5 M", "1 M"]);
         assert_eq!([512, 65_536, 1_572_864].map(bytes), ["512 B", "64 KiB", "1.5 MiB"]);
         assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([attempts(1, 0), attempts(2, 1), attempts(4, 3)], [
-            "1 attempt",
-            "2 attempts (1 retry)",
-            "4 attempts (3 retries)"
-        ]);
+        assert_eq!(
+            [attempts(1, 0), attempts(2, 1), attempts(4, 3)],
+            ["1 attempt", "2 attempts (1 retry)", "4 attempts (3 retries)"]
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `tarefa modules`: what is registered.
 
+use clap::Subcommand;
 use comfy_table::Cell;
 use jiff::Timestamp;
 
@@ -12,14 +13,39 @@ use crate::api::shapes::{ModuleShape, Page};
 use crate::client::Client;
 use crate::error::Result;
 
-/// List the registered modules
+/// List the registered modules; delete one
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
 
-pub(super) async fn run(_: Args, context: &Context) -> Result<u8> {
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Delete a module that no run on record uses, with all its versions
+    Delete {
+        /// The module's name
+        name: String,
+    },
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
     let session = Session::open(context).await?;
-    let result = list(&session.client, context).await;
+    let result = match args.verb {
+        None => list(&session.client, context).await,
+        Some(Verb::Delete { name }) => delete(&name, &session.client, context).await,
+    };
     session.close(result).await
+}
+
+async fn delete(name: &str, client: &Client, context: &Context) -> Result<u8> {
+    client.delete_module(name).await?;
+    if context.json {
+        context.out.json(&serde_json::json!({"deleted": name}))?;
+    } else {
+        context.out.line(&format!("deleted the module `{name}` with all its versions"))?;
+    }
+    Ok(0)
 }
 
 async fn list(client: &Client, context: &Context) -> Result<u8> {

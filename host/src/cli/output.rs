@@ -1,7 +1,10 @@
 //! Where the command line writes: results alone on stdout, everything else on stderr.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use crossterm::cursor::MoveToPreviousLine;
+use crossterm::terminal::{Clear, ClearType};
 use serde::Serialize;
 
 use super::format::{harmless, pretty};
@@ -15,6 +18,9 @@ pub(super) struct Output {
     pub(super) terminal: bool,
     colour_out: bool,
     colour_err: bool,
+    /// Whether what goes on can be drawn and drawn again at the end of stderr.
+    pub(super) live: bool,
+    drawn: Arc<Mutex<Vec<String>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +38,15 @@ impl Output {
     pub(super) fn new() -> Output {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let terminal = io::stdout().is_terminal();
-        Output { terminal, colour_out: wanted && terminal, colour_err: wanted && io::stderr().is_terminal() }
+        let colour_err = wanted && io::stderr().is_terminal();
+        let live = colour_err && std::env::var_os("TERM").is_none_or(|kind| kind != "dumb");
+        Output { terminal, colour_out: wanted && terminal, colour_err, live, drawn: Arc::default() }
     }
 
     /// As when neither stream is a terminal.
     #[cfg(test)]
     pub(super) fn plain() -> Output {
-        Output { terminal: false, colour_out: false, colour_err: false }
+        Output { terminal: false, colour_out: false, colour_err: false, live: false, drawn: Arc::default() }
     }
 
     /// Writes one or more lines to stdout.
@@ -58,7 +66,18 @@ impl Output {
 
     /// Writes lines to stderr. That nobody reads them does not stop the work.
     pub(super) fn note(&self, text: &str) {
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = write!(io::stderr().lock(), "{}{text}\n{}", above(&drawn), joined(&drawn));
+    }
+
+    /// Draws lines below all others, in the place of those that were drawn before. Each must fit the terminal's width.
+    pub(super) fn draw(&self, lines: Vec<String>) {
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines != *drawn {
+            // In one piece, so that the terminal shows no state in between.
+            let _ = write!(io::stderr().lock(), "{}{}", above(&drawn), joined(&lines));
+            *drawn = lines;
+        }
     }
 
     pub(super) fn error(&self, message: &str) {
@@ -104,6 +123,18 @@ pub(super) fn level_colour(level: &str) -> Colour {
 pub(super) fn is_broken_pipe(error: &Error) -> bool {
     let cause = error.source.as_ref().and_then(|source| source.downcast_ref::<io::Error>());
     cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Goes to where the drawn lines begin, and clears all from there.
+fn above(drawn: &[String]) -> String {
+    match u16::try_from(drawn.len()) {
+        Ok(0) | Err(_) => String::new(),
+        Ok(lines) => format!("{}{}", MoveToPreviousLine(lines), Clear(ClearType::FromCursorDown)),
+    }
+}
+
+fn joined(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
 fn paint(text: &str, colour: Colour, wanted: bool) -> String {

@@ -1,23 +1,16 @@
 //! `tarefa run`: from a target to a result.
 
-use std::pin::pin;
-
-use jiff::Timestamp;
-use serde_json::value::RawValue;
-
+use super::attend::{self, Attended, End, OnSignal};
 use super::choose::{self, Target};
-use super::follow::{Follower, ended};
-use super::format::{between, duration, harmless, short_id};
-use super::output::state_colour;
+use super::format::{harmless, short_id};
 use super::register::{Component, registered, short_digest};
 use super::session::{Grantable, Session};
-use super::signals::{Signals, Stop};
-use super::tree::Tree;
-use super::{Context, NOT_COMPLETED, params, parse};
-use crate::api::shapes::{Caller, GrantsShape, ModuleShape, RunShape, SubmitShape};
+use super::signals::Signals;
+use super::{Context, params, parse};
+use crate::api::shapes::{Caller, GrantsShape, ModuleShape, SubmitShape};
 use crate::app::AllowedDir;
 use crate::client::Client;
-use crate::domain::{DirGrant, Entry, FailureKind, HttpGrant, LimitsPatch, Metering, Retries, State};
+use crate::domain::{DirGrant, Entry, HttpGrant, LimitsPatch, Metering, Retries};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long the reply to the submit may wait for the end of the run: what is shorter needs no second call.
@@ -80,13 +73,6 @@ fn metering(text: &str) -> Result<Metering, String> {
     }
 }
 
-/// How following a run came to its end.
-enum End {
-    Final(Box<RunShape>),
-    /// A second signal: whatever still runs is left.
-    Left(Stop),
-}
-
 pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
     let component = match Target::of(&args.target) {
         Target::Crate(folder) => Some(Component::build(&folder, None, context, args.quiet)?),
@@ -104,17 +90,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
         session.say_which(context);
     }
     let result = submit_and_follow(&args, component, &session, context).await;
-    match result {
-        Ok(End::Left(stop)) => {
-            session.leave();
-            Ok(stop.exit_code())
-        }
-        Ok(End::Final(run)) => {
-            let result = report(&args, &run, &session, context).await;
-            session.close(result).await
-        }
-        Err(error) => session.close(Err(error)).await,
-    }
+    attend::close(result, args.quiet, session, context).await
 }
 
 async fn submit_and_follow(
@@ -132,31 +108,17 @@ async fn submit_and_follow(
     };
     let entry = choose::entry(&module, args.entry.as_deref())?;
     let run = client.submit(&args.submission(&module, entry)?, Some(FIRST_WAIT_S)).await?;
-    let id = run.summary.id;
     if !args.quiet {
         let name = harmless(&run.summary.name, 0);
-        context.out.note(&format!("submitted `{}/{}` as run `{name}` ({})", module.name, entry.name, short_id(id)));
+        context.out.note(&format!(
+            "submitted `{}/{}` as run `{name}` ({})",
+            module.name,
+            entry.name,
+            short_id(run.summary.id)
+        ));
     }
-    let mut end = pin!(Follower::new(client, &context.out, &run.summary, args.quiet).follow());
-    let mut cancelled = false;
-    loop {
-        tokio::select! {
-            run = &mut end => return run.map(|run| End::Final(Box::new(run))).map_err(|error| lost(error, &id.to_string())),
-            stop = signals.next() => {
-                if cancelled {
-                    return Ok(End::Left(stop));
-                }
-                cancelled = true;
-                context.out.note(&format!("{}: cancelling the run; a second one leaves at once", stop.name()));
-                // A run that ended in this moment is followed to its end all the same.
-                if let Err(error) = client.cancel(id).await
-                    && error.kind != ErrorKind::Conflict
-                {
-                    return Err(error);
-                }
-            }
-        }
-    }
+    let attended = Attended { session, context, quiet: args.quiet, on_signal: OnSignal::Cancel };
+    attended.to_end(&run.summary, &mut signals).await
 }
 
 /// The module of the run, registered first where it was built or read from a file.
@@ -208,53 +170,4 @@ impl Args {
             ..SubmitShape::default()
         })
     }
-}
-
-/// Says how to find a run again whose server went away.
-fn lost(error: Error, id: &str) -> Error {
-    match error.kind {
-        ErrorKind::Unavailable => Error::unavailable(format!("{error}; look at the run with `tarefa runs show {id}`")),
-        _ => error,
-    }
-}
-
-/// The result on stdout; how it went on stderr.
-async fn report(args: &Args, run: &RunShape, session: &Session, context: &Context) -> Result<u8> {
-    let out = &context.out;
-    let completed = run.summary.state == State::Completed;
-    match &run.result {
-        _ if context.json => out.json(run)?,
-        Some(result) if completed => out.json::<RawValue>(result)?,
-        _ => {}
-    }
-    if !args.quiet {
-        // The tree is read for its sums only, so a run of which it cannot be had is reported all the same.
-        let tree = Tree::load(&session.client, session.client.run(run.summary.id).await?.summary).await?;
-        out.note(&format!("{}; {}", ending(run, out), tree.totals()));
-        out.note(&match session.is_embedded() {
-            true => format!("look at it again with `tarefa runs show {}`", short_id(run.summary.id)),
-            false => format!("{}/runs/{}", session.client.url(), run.summary.id),
-        });
-    }
-    if completed {
-        return Ok(0);
-    }
-    if args.quiet {
-        out.error(&format!("the run `{}` {}", harmless(&run.summary.name, 0), ended(out, &run.summary)));
-    } else if let Some(failure) = &run.summary.failure
-        && failure.kind != FailureKind::Cancelled
-    {
-        out.error(&format!("{}: {}", failure.kind.name(), harmless(&failure.message, 2)));
-    }
-    Ok(NOT_COMPLETED)
-}
-
-/// `completed in 1.53 s`, from the submit to the end.
-fn ending(run: &RunShape, out: &super::output::Output) -> String {
-    let summary = &run.summary;
-    let took = between(summary.created_at, summary.finished_at.unwrap_or_else(Timestamp::now));
-    let state = out.on_stderr(summary.state.as_str(), state_colour(summary.state));
-    let label = summary.label.as_ref().map(|label| format!(" ({})", harmless(label, 0))).unwrap_or_default();
-    let word = if summary.state == State::Completed { "in" } else { "after" };
-    format!("{state}{label} {word} {}", duration(took))
 }

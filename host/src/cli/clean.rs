@@ -1,0 +1,121 @@
+//! `tarefa clean`: gives back what the data directory can be without, or all of it.
+
+use std::fs;
+use std::io::{BufRead, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use super::Context;
+use super::format::{bytes, counted};
+use crate::datadir::DataDir;
+use crate::error::{Error, Result};
+
+/// What is ours in a data directory: nothing else is ever deleted.
+const FILES: [&str; 5] = ["tarefa.db", "tarefa.db-wal", "tarefa.db-shm", "key", "lock"];
+const FOLDERS: [&str; 2] = ["modules", "cache"];
+const CACHE: &str = "cache";
+
+/// Delete compiled code, which is made anew when it is needed; with `--data` everything: modules, runs and logs
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Delete all data, after asking
+    #[arg(long)]
+    data: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Files and their size.
+#[derive(Default)]
+struct Found {
+    paths: Vec<PathBuf>,
+    bytes: u64,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<u8> {
+    if let Some(named) = &context.server {
+        return Err(Error::invalid(format!(
+            "`clean` works on a data directory of this machine, and {} names the server at {}: give `--data-dir`",
+            named.by, named.url
+        )));
+    }
+    let dir = &context.data_dir;
+    if !dir.is_dir() {
+        context.out.note(&format!("there is no data directory `{}`", dir.display()));
+        return Ok(0);
+    }
+    // Held while we work, so that no server starts on what is half gone.
+    let held = DataDir::take(dir)?;
+    let found = if args.data { all(dir)? } else { compiled(dir)? };
+    if args.data && !args.yes && !confirmed(dir, &found, context)? {
+        context.out.note("nothing was deleted");
+        return Ok(1);
+    }
+    for path in &found.paths {
+        fs::remove_file(path)
+            .map_err(|error| Error::invalid(format!("cannot delete `{}`: {error}", path.display())))?;
+    }
+    drop(held);
+    let files = counted(found.paths.len() as u64, "file", "files");
+    let what = if args.data { "all data" } else { "compiled code" };
+    if context.json {
+        context.out.json(&serde_json::json!({"files": found.paths.len(), "bytes": found.bytes}))?;
+    } else {
+        context.out.line(&format!("deleted {what} in `{}`: {files}, {}", dir.display(), bytes(found.bytes)))?;
+    }
+    Ok(0)
+}
+
+fn confirmed(dir: &Path, found: &Found, context: &Context) -> Result<bool> {
+    let what = format!("all modules, runs and logs in `{}` ({})", dir.display(), bytes(found.bytes));
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::invalid(format!("this deletes {what}, and there is nobody to ask: give `--yes`")));
+    }
+    context.out.note(&format!("delete {what}? [y/N]"));
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).map_err(anyhow::Error::from)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+fn all(dir: &Path) -> Result<Found> {
+    let mut found = Found::default();
+    for name in FILES {
+        found.add(dir.join(name));
+    }
+    for name in FOLDERS {
+        found.add_files_in(&dir.join(name))?;
+    }
+    Ok(found)
+}
+
+fn compiled(dir: &Path) -> Result<Found> {
+    let mut found = Found::default();
+    found.add_files_in(&dir.join(CACHE))?;
+    Ok(found)
+}
+
+impl Found {
+    fn add(&mut self, path: PathBuf) {
+        let Ok(about) = path.symlink_metadata() else { return };
+        if about.is_file() {
+            self.bytes += about.len();
+            self.paths.push(path);
+        }
+    }
+
+    /// A folder that a link stands for is somebody else's.
+    fn add_files_in(&mut self, folder: &Path) -> Result<()> {
+        if folder.is_symlink() {
+            return Ok(());
+        }
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Error::invalid(format!("cannot read `{}`: {error}", folder.display()))),
+        };
+        for entry in entries {
+            self.add(entry.map_err(anyhow::Error::from)?.path());
+        }
+        Ok(())
+    }
+}
