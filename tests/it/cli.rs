@@ -190,7 +190,11 @@ fn the_server_is_named_by_flag_environment_or_file_in_this_order() {
         assert_eq!(code, Some(0), "{said}");
         assert!(said.contains(&format!("using the server at {url}, as `TAREFA_API_URL` says")), "{said}");
     }
-    fs::write(folder.path().join(".env"), format!("PREFECT_API_URL=http://127.0.0.1:4200/api\nTAREFA_API_URL={url}/api\n")).expect("writes");
+    fs::write(
+        folder.path().join(".env"),
+        format!("PREFECT_API_URL=http://127.0.0.1:4200/api\nTAREFA_API_URL={url}/api\n"),
+    )
+    .expect("writes");
     let (code, said) = says(here(folder.path(), &[], &["modules"]));
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("`TAREFA_API_URL` in `.env`"), "{said}");
