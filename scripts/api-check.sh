@@ -19,25 +19,8 @@ if ! "$venv/bin/schemathesis" --version >/dev/null 2>&1; then
     "$venv/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$schemathesis"
 fi
 
-scratch=$(mktemp -d)
-server=
-stop() {
-    # By its process id: other servers on this machine are none of ours.
-    if [ -n "$server" ]; then
-        kill "$server" 2>/dev/null && wait "$server" || true
-    fi
-    rm -rf "$scratch"
-}
-trap stop EXIT
-
-export TAREFA_DATA_DIR="$scratch/data"
-"$tarefa" serve --listen 127.0.0.1:0 >"$scratch/server.log" 2>&1 &
-server=$!
-until grep -q '^tarefa .* serves http' "$scratch/server.log"; do
-    kill -0 "$server" 2>/dev/null || { cat "$scratch/server.log" >&2; fail "the server did not start (above)"; }
-    sleep 0.05
-done
-url=$(sed -n 's/.*"url": *"\([^"]*\)".*/\1/p' "$TAREFA_DATA_DIR/lock")
+source scripts/scratch-server.sh
+start_server
 
 # Something to ask for: modules, a flow with children and a log, and a run that failed.
 GUESTS=

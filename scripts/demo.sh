@@ -6,33 +6,16 @@ cd "$(dirname "$0")/.."
 step() { printf '\n== %s\n' "$*"; }
 fail() { echo "demo: $*" >&2; exit 1; }
 
-scratch=$(mktemp -d)
-server=
-stop() {
-    # By its process id: other servers on this machine are none of ours.
-    if [ -n "$server" ]; then
-        kill "$server" 2>/dev/null && wait "$server" || true
-    fi
-    rm -rf "$scratch"
-}
-trap stop EXIT
+source scripts/scratch-server.sh
 
 step "building the host (the first time takes minutes)"
 scripts/guest-toolchain.sh
 cargo build --release --locked -p tarefa
 tarefa="$(realpath "${CARGO_TARGET_DIR:-target}")/release/tarefa"
-export TAREFA_DATA_DIR="$scratch/data"
 mkdir "$scratch/out"
 
 step "starting a server on a free port, with a fresh data directory"
-"$tarefa" serve --listen 127.0.0.1:0 --allow-dir examples/penguins/data:ro --allow-dir "$scratch/out:rw" \
-    >"$scratch/server.log" 2>&1 &
-server=$!
-until grep -q '^tarefa .* serves http' "$scratch/server.log"; do
-    kill -0 "$server" 2>/dev/null || { cat "$scratch/server.log" >&2; fail "the server did not start (above)"; }
-    sleep 0.05
-done
-url=$(sed -n 's/.*"url": *"\([^"]*\)".*/\1/p' "$TAREFA_DATA_DIR/lock")
+start_server --allow-dir examples/penguins/data:ro --allow-dir "$scratch/out:rw"
 cat "$scratch/server.log"
 
 step "building and registering the examples"

@@ -53,6 +53,9 @@ component() {
 (cd "$scratch/my-flow" && CARGO_TARGET_DIR="$target" cargo test)
 component "$scratch/my-flow" my-flow "Hello, Grace!"
 component examples/flow_paralelo flow_paralelo tempo_processamento
+# What knows nothing of Tarefa: its exported function is a task.
+(cd "$scratch" && cargo component new --lib plain)
+component "$scratch/plain" plain "Hello, World!"
 
 step "the API, against its description"
 scripts/api-check.sh

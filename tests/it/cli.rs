@@ -164,6 +164,13 @@ fn runs_are_filtered_and_found_by_suffix_name_or_latest() {
 }
 
 #[test]
+fn nothing_is_a_result_too() {
+    let data = data_dir();
+    assert_eq!(stdout(&ends(data.path(), &["run", &wasm("noop"), "noop"], 0)), "null\n");
+    assert!(stdout(&ends(data.path(), &["runs", "show", "latest"], 0)).contains("result:\nnull"));
+}
+
+#[test]
 fn runs_and_modules_are_deleted() {
     let data = data_dir();
     ends(data.path(), &["run", &wasm("noop"), "echo", "--param", "text=x", "--quiet"], 0);

@@ -85,7 +85,8 @@ pub(crate) fn details(app: &App, run: Run) -> Result<RunShape> {
         grants: GrantsShape { dirs: settings.dirs, http: settings.http },
         idempotency_key: run.idempotency_key.as_deref().map(str::to_owned),
         upstream: run.upstream.as_deref().cloned().unwrap_or_default(),
-        retried_by: app.store.retried_by(run.id)?,
+        // What completed is not retried: most runs need not be looked for.
+        retried_by: if run.state == State::Completed { None } else { app.store.retried_by(run.id)? },
         attempts,
         history,
         summary,
@@ -98,7 +99,9 @@ fn raw(json: &str) -> Result<Box<RawValue>> {
 
 /// All attempts: those on record, and the last, which the run's own row tells.
 fn attempts(app: &App, run: &Run) -> Result<Vec<Attempt>> {
-    let mut attempts = app.store.attempts(run.id)?;
+    // The first attempt stands in the run's row while it is the last, too.
+    let only_one = run.attempt == 1 && run.started_at.is_some();
+    let mut attempts = if only_one { Vec::new() } else { app.store.attempts(run.id)? };
     let recorded = attempts.last().map_or(0, |attempt| attempt.number);
     if let Some(started_at) = run.started_at
         && run.attempt > recorded

@@ -101,6 +101,8 @@ async fn report(quiet: bool, run: &RunShape, session: &Session, context: &Contex
     match &run.result {
         _ if context.json => out.json(run)?,
         Some(result) if completed => out.json::<RawValue>(result)?,
+        // Of a function that returns nothing.
+        None if completed => out.line("null")?,
         _ => {}
     }
     if !quiet {

@@ -51,7 +51,7 @@ pub(super) struct Args {
     /// Attempts after the first; the delays are those of the entry
     #[arg(long, value_name = "N")]
     retries: Option<u32>,
-    /// How computation is measured: `fuel` (exact, limited) or `time` (faster)
+    /// How computation is measured: `fuel` (exact, limited) or `time` (by the clock alone)
     #[arg(long, value_parser = metering)]
     metering: Option<Metering>,
     /// An IANA time zone such as America/Sao_Paulo

@@ -133,7 +133,7 @@ pub enum Metering {
     /// By fuel: deterministic, limited by `limits.fuel`.
     #[default]
     Fuel,
-    /// By time alone: faster for call-heavy code; `limits.fuel` does not hold and no fuel is reported.
+    /// By time alone: `limits.fuel` does not hold and no fuel is reported. Which of the two is faster depends on the code.
     Time,
 }
 

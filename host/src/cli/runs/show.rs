@@ -8,6 +8,7 @@ use crate::cli::output::{Colour, state_colour};
 use crate::cli::tree::Tree;
 use crate::cli::{Context, find};
 use crate::client::Client;
+use crate::domain::State;
 use crate::error::Result;
 
 /// Children of each flow that are shown without `--all`.
@@ -82,6 +83,8 @@ fn tail(run: &RunShape) -> String {
             }
         }
         (None, Some(result)) => text += &format!("\nresult:\n{}", pretty(result.get())),
+        // JSON's null is a result, too.
+        (None, None) if run.summary.state == State::Completed => text += "\nresult:\nnull",
         (None, None) => text += "\nno result yet",
     }
     text
