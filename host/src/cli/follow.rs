@@ -10,8 +10,8 @@ use super::logs::{Reader, Stream, print, print_as};
 use super::output::{Output, state_colour};
 use super::progress::{Progress, Screen};
 use crate::api::shapes::{RunShape, RunSummary};
-use crate::client::Client;
-use crate::domain::{FailureKind, Kind, RunId, State};
+use crate::client::{Client, RunsFilter};
+use crate::domain::{FailureKind, Kind, RunId, ShownState, State};
 use crate::error::Result;
 
 /// The first wait between two looks at a run; it doubles up to the longest.
@@ -21,6 +21,16 @@ const LONGEST_INTERVAL: Duration = Duration::from_millis(100);
 const MOST_CHILDREN: u32 = 200;
 /// How often the numbers of many children are told.
 const NUMBERS_INTERVAL: Duration = Duration::from_secs(1);
+/// How often those of many children that tell most are looked for, to be drawn, and the most that are: what a tall
+/// terminal has room for.
+const TELLING_INTERVAL: Duration = Duration::from_millis(500);
+const MOST_TELLING: usize = 50;
+/// The states of those that tell most, these before those.
+const TELLING: [&[ShownState]; 3] = [
+    &[ShownState::Is(State::Running), ShownState::Is(State::Cancelling)],
+    &[ShownState::Is(State::Failed), ShownState::Is(State::Crashed)],
+    &[ShownState::AwaitingRetry],
+];
 
 pub(super) struct Follower<'a> {
     client: &'a Client,
@@ -33,6 +43,8 @@ pub(super) struct Follower<'a> {
     seen: HashMap<RunId, State>,
     /// Flows whose children may still change.
     flows: Vec<RunId>,
+    /// Flows of many children, and when these were looked at last.
+    many: HashMap<RunId, Instant>,
     /// When the numbers of many children were told last, and what was told.
     told: (Option<Instant>, String),
     /// What is drawn, where the terminal lets it be.
@@ -55,6 +67,7 @@ impl<'a> Follower<'a> {
             log,
             seen: HashMap::new(),
             flows,
+            many: HashMap::new(),
             told: (None, String::new()),
             progress: Progress::default(),
         }
@@ -91,7 +104,8 @@ impl<'a> Follower<'a> {
                 self.flows.swap_remove(i);
             }
         }
-        if run.summary.children.values().sum::<u64>() > u64::from(MOST_CHILDREN) {
+        // Where they are drawn they need not be told.
+        if !self.out.live && run.summary.children.values().sum::<u64>() > u64::from(MOST_CHILDREN) {
             self.tell_numbers(run);
         }
         loop {
@@ -114,12 +128,50 @@ impl<'a> Follower<'a> {
     async fn look_below(&mut self, flow: RunId, events: &mut Vec<Event>) -> Result<bool> {
         let is_root = flow == self.run;
         let over = !is_root && self.seen.get(&flow).is_some_and(|state| state.is_final());
-        let page = self.client.children(flow, MOST_CHILDREN, None).await?;
-        if page.next_cursor.is_some() {
-            self.progress.forget(flow);
+        let looked = self.many.get(&flow);
+        if looked.is_some_and(|at| !over && at.elapsed() < TELLING_INTERVAL) {
+            return Ok(true);
+        }
+        if looked.is_none() {
+            let page = self.client.children(flow, MOST_CHILDREN, None).await?;
+            if page.next_cursor.is_none() {
+                self.note_children(flow, page.items, events);
+                return Ok(!over);
+            }
+        }
+        if !self.out.live {
             return Ok(false);
         }
-        for child in &page.items {
+        let telling = self.telling_children(flow).await?;
+        self.progress.learn_some(flow, telling);
+        self.many.insert(flow, Instant::now());
+        Ok(!over)
+    }
+
+    /// Those of very many children that tell most, in the order of their submits.
+    async fn telling_children(&self, flow: RunId) -> Result<Vec<RunSummary>> {
+        let first = self.client.children(flow, 1, None).await?.items.pop();
+        let generation = first.and_then(|child| child.generation);
+        let mut telling: Vec<RunSummary> = Vec::new();
+        for states in TELLING {
+            let room = MOST_TELLING.saturating_sub(telling.len());
+            if room == 0 {
+                break;
+            }
+            let limit = Some(room as u32);
+            let filter = RunsFilter { parent: Some(flow), states: states.to_vec(), limit, ..RunsFilter::default() };
+            let found = self.client.runs(&filter).await?.items;
+            // A flow that started again has children of its earlier executions too.
+            telling.extend(found.into_iter().filter(|child| child.generation == generation));
+        }
+        telling.sort_by_key(|child| child.seq);
+        // Between two questions a run may have gone from one state to another.
+        telling.dedup_by_key(|child| child.id);
+        Ok(telling)
+    }
+
+    fn note_children(&mut self, flow: RunId, children: Vec<RunSummary>, events: &mut Vec<Event>) {
+        for child in &children {
             let before = self.seen.insert(child.id, child.state);
             if before.is_none() {
                 self.log.learn_name(child.id, &child.name);
@@ -129,8 +181,7 @@ impl<'a> Follower<'a> {
             }
             self.note_change(child, before, events);
         }
-        self.progress.learn(flow, page.items);
-        Ok(!over)
+        self.progress.learn(flow, children);
     }
 
     fn note_change(&self, run: &RunSummary, before: Option<State>, events: &mut Vec<Event>) {

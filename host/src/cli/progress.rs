@@ -28,7 +28,14 @@ pub(super) struct Screen {
 /// The runs below one, as they were seen last.
 #[derive(Default)]
 pub(super) struct Progress {
-    children: HashMap<RunId, Vec<RunSummary>>,
+    children: HashMap<RunId, Below>,
+}
+
+/// The children of one flow.
+struct Below {
+    runs: Vec<RunSummary>,
+    /// Whether there are no others; of those the flow tells the numbers.
+    all: bool,
 }
 
 impl Screen {
@@ -40,13 +47,13 @@ impl Screen {
 }
 
 impl Progress {
-    pub(super) fn learn(&mut self, flow: RunId, children: Vec<RunSummary>) {
-        self.children.insert(flow, children);
+    pub(super) fn learn(&mut self, flow: RunId, runs: Vec<RunSummary>) {
+        self.children.insert(flow, Below { runs, all: true });
     }
 
-    /// There are too many of them: their flow tells their numbers.
-    pub(super) fn forget(&mut self, flow: RunId) {
-        self.children.remove(&flow);
+    /// Some of very many children.
+    pub(super) fn learn_some(&mut self, flow: RunId, runs: Vec<RunSummary>) {
+        self.children.insert(flow, Below { runs, all: false });
     }
 
     /// The run and those below it, the most telling where there is no room for all, and how many more there are.
@@ -55,8 +62,9 @@ impl Progress {
         self.flatten(root, 0, &mut runs);
         let mut rest: StateCounts = StateCounts::new();
         for (run, _) in &runs {
-            if !self.children.contains_key(&run.id) {
-                add(&mut rest, &run.children);
+            match self.children.get(&run.id) {
+                Some(below) if below.all => {}
+                below => add_others(&mut rest, run, below.map_or(&[], |below| &below.runs)),
             }
         }
         let room = screen.height.saturating_sub(usize::from(!rest.is_empty())).max(1);
@@ -81,15 +89,20 @@ impl Progress {
 
     fn flatten<'a>(&'a self, run: &'a RunSummary, depth: usize, runs: &mut Vec<(&'a RunSummary, usize)>) {
         runs.push((run, depth));
-        for child in self.children.get(&run.id).into_iter().flatten() {
+        for child in self.children.get(&run.id).map_or(&[][..], |below| &below.runs) {
             self.flatten(child, depth + 1, runs);
         }
     }
 }
 
-fn add(sum: &mut StateCounts, counts: &StateCounts) {
-    for (state, count) in counts {
-        *sum.entry(*state).or_default() += count;
+/// Counts the children of `flow` that are not among the `known`, which may have changed since they were counted.
+fn add_others(sum: &mut StateCounts, flow: &RunSummary, known: &[RunSummary]) {
+    for (state, count) in &flow.children {
+        let known = known.iter().filter(|run| run.state == *state).count() as u64;
+        let others = count.saturating_sub(known);
+        if others > 0 {
+            *sum.entry(*state).or_default() += others;
+        }
     }
 }
 
@@ -214,14 +227,21 @@ mod tests {
     }
 
     #[test]
-    fn of_very_many_children_their_numbers_are_drawn() {
+    fn of_very_many_children_the_most_telling_are_drawn_and_the_numbers_of_the_others() {
         let (mut root, mut progress) = five();
-        progress.forget(root.id);
-        root.children = [(State::Running, 2), (State::Completed, 4998)].into();
-        assert_eq!(
-            drawn(&progress, &root, 80, 10),
-            ["⠋ pipeline  2.00 s", "  … 5,000 more: 2 running, 4,998 completed"]
-        );
+        root.children = [(State::Running, 2), (State::Completed, 4997), (State::Failed, 1)].into();
+        progress
+            .learn_some(root.id, vec![run(3, "task", "validate", "failed", 1), run(4, "task", "load", "running", 1)]);
+        let expected = [
+            "⠋ pipeline  2.00 s",
+            "  ✗ validate  2.00 s",
+            "  ⠋ load  2.00 s",
+            "  … 4,998 more: 1 running, 4,997 completed",
+        ];
+        assert_eq!(drawn(&progress, &root, 80, 10), expected);
+        assert_eq!(drawn(&progress, &root, 80, 3)[2], "  … 4,999 more: 1 running, 4,997 completed, 1 failed");
+        let all = drawn(&Progress::default(), &root, 80, 10);
+        assert_eq!(all[1..], ["  … 5,000 more: 2 running, 4,997 completed, 1 failed"]);
     }
 
     #[test]
