@@ -131,7 +131,7 @@ async fn dispatch(cli: Cli, out: Output) -> Result<u8> {
         Verb::Runs(args) => runs::run(args, &context).await,
         Verb::Logs(args) => logs::run(args, &context).await,
         Verb::Modules(args) => modules::run(args, &context).await,
-        Verb::Clean(args) => clean::run(&args, &context),
+        Verb::Clean(args) => clean::run(&args, &context).await,
         Verb::Completions(args) => completions::run(&args, &context),
         Verb::Man(args) => completions::man(&args, &context),
     }

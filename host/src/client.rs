@@ -6,7 +6,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use crate::api::shapes::{
-    Caller, ErrorShape, Health, LogShape, ModuleShape, Page, RetryShape, RunShape, RunSummary, SubmitShape,
+    Caller, ErrorShape, Health, LogShape, ModuleShape, Page, RetryShape, RunShape, RunSummary, StatsShape, SubmitShape,
 };
 use crate::domain::{Kind, RunId, ShownState, Timestamp, Trigger};
 use crate::error::{Error, ErrorKind, Result};
@@ -133,6 +133,12 @@ impl Client {
         request = with(request, "q", filter.text.as_deref());
         request = with(request, "limit", filter.limit);
         self.json(with(request, "cursor", filter.cursor.as_deref())).await
+    }
+
+    /// How many runs there are, those of flows too.
+    pub async fn count_runs(&self) -> Result<u64> {
+        let stats: StatsShape = self.json(self.request(Method::GET, &["stats"])).await?;
+        Ok(stats.items.iter().map(|item| item.total).sum())
     }
 
     /// The children of a flow run in the order in which it submitted them, one page.

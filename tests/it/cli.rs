@@ -98,6 +98,31 @@ fn a_run_is_watched_to_its_end_with_the_exit_code_of_its_outcome() {
 }
 
 #[test]
+fn nobody_waits_for_a_run_that_no_server_carries_out() {
+    let data = data_dir();
+    let server = Process::serve(data.path(), &["--grace", "0"]);
+    ends(data.path(), &["register", &wasm("sleeper")], 0);
+    submit(&server, "sleeper", "nap", json!({"ms": 500_000}));
+    assert_eq!(server.terminate(), Some(0));
+    for verb in [&["runs", "watch"][..], &["logs", "-f"]] {
+        let refused = stderr(&ends(data.path(), &[verb, &["latest"]].concat(), 6));
+        assert!(refused.contains("is scheduled, and there is no server to carry it out"), "{refused}");
+    }
+    ends(data.path(), &["runs", "cancel", "latest"], 0);
+    ends(data.path(), &["runs", "watch", "latest"], 1);
+}
+
+#[test]
+fn a_retry_without_a_server_has_the_grants_of_the_first_run() {
+    let (data, folder) = (data_dir(), tempfile::tempdir().expect("a directory"));
+    let dir = format!("{}=/d", folder.path().display());
+    ends(data.path(), &["run", &wasm("files"), "read", "--param", "path=/d/x.txt", "--dir", &dir], 1);
+    fs::write(folder.path().join("x.txt"), "now it is there").expect("writes");
+    let retried = ends(data.path(), &["runs", "retry", "latest"], 0);
+    assert_eq!(stdout(&retried).trim(), "\"now it is there\"");
+}
+
+#[test]
 fn a_watch_that_is_interrupted_leaves_the_run_alone() {
     use rustix::process::{Pid, Signal, kill_process};
     use std::io::{BufRead, BufReader};
@@ -159,6 +184,15 @@ fn runs_are_filtered_and_found_by_suffix_name_or_latest() {
     assert!(stderr(&twin).contains("several runs are named `twin`: taking the newest"), "{}", stderr(&twin));
     let newest = json_of(&ends(data.path(), &["runs", "--json"], 0))["items"][1]["id"].clone();
     assert_eq!(json_of(&twin)["id"], newest);
+    // Children's ids end in their place, so that of two flows the first ones end alike.
+    ends(data.path(), &["run", &wasm("fails"), "catches", "--quiet"], 0);
+    ends(data.path(), &["run", "fails", "catches", "--quiet"], 0);
+    let listed = json_of(&ends(data.path(), &["runs", "--all", "--entry", "give_up", "--json"], 0));
+    let ids = [0, 1].map(|n| listed["items"][n]["id"].as_str().unwrap());
+    let end = &ids[0][ids[0].len() - 5..];
+    let doubtful = stderr(&show(end, 2));
+    assert!(doubtful.contains(&format!("`{end}` may be several runs: ")), "{doubtful}");
+    assert!(ids.iter().all(|id| doubtful.contains(id)), "{doubtful}");
     let unknown = show("nobody", 3);
     assert!(stderr(&unknown).contains("no recent run is named `nobody`"), "{}", stderr(&unknown));
 }
@@ -238,6 +272,8 @@ fn clean_asks_before_it_deletes_all_and_leaves_what_is_not_ours() {
 
     let refused = ends(&data, &["clean", "--data"], 2);
     assert!(stderr(&refused).contains("there is nobody to ask: give `--yes`"), "{}", stderr(&refused));
+    let named = format!("deletes 1 module and 2 runs with their logs in `{}` (", data.display());
+    assert!(stderr(&refused).contains(&named), "{}", stderr(&refused));
     assert!(data.join("tarefa.db").is_file());
     let server = Process::serve(&data, &[]);
     let held = ends(&data, &["clean", "--data", "--yes"], 4);

@@ -44,6 +44,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("reqwest", &["client.rs"]),
     ("clap", &["cli.rs", "cli/"]),
     ("comfy_table", &["cli.rs", "cli/"]),
+    ("crossterm", &["cli/"]),
+    ("dotenvy", &["cli/settings.rs"]),
     ("process::exit", &["main.rs"]),
 ];
 

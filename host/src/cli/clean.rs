@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use super::Context;
 use super::format::{bytes, counted};
+use super::session::{Grantable, Session};
 use crate::datadir::DataDir;
 use crate::error::{Error, Result};
 
 /// What is ours in a data directory: nothing else is ever deleted.
-const FILES: [&str; 5] = ["tarefa.db", "tarefa.db-wal", "tarefa.db-shm", "key", "lock"];
+const DATABASE: &str = "tarefa.db";
+const FILES: [&str; 5] = [DATABASE, "tarefa.db-wal", "tarefa.db-shm", "key", "lock"];
 const FOLDERS: [&str; 2] = ["modules", "cache"];
 const CACHE: &str = "cache";
 
@@ -32,7 +34,7 @@ struct Found {
     bytes: u64,
 }
 
-pub(super) fn run(args: &Args, context: &Context) -> Result<u8> {
+pub(super) async fn run(args: &Args, context: &Context) -> Result<u8> {
     if let Some(named) = &context.server {
         return Err(Error::invalid(format!(
             "`clean` works on a data directory of this machine, and {} names the server at {}: give `--data-dir`",
@@ -44,13 +46,17 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<u8> {
         context.out.note(&format!("there is no data directory `{}`", dir.display()));
         return Ok(0);
     }
+    if args.data && !args.yes {
+        // Whether a server holds it is said before anybody is asked.
+        drop(DataDir::take(dir)?);
+        if !confirmed(dir, context).await? {
+            context.out.note("nothing was deleted");
+            return Ok(1);
+        }
+    }
     // Held while we work, so that no server starts on what is half gone.
     let held = DataDir::take(dir)?;
     let found = if args.data { all(dir)? } else { compiled(dir)? };
-    if args.data && !args.yes && !confirmed(dir, &found, context)? {
-        context.out.note("nothing was deleted");
-        return Ok(1);
-    }
     for path in &found.paths {
         fs::remove_file(path)
             .map_err(|error| Error::invalid(format!("cannot delete `{}`: {error}", path.display())))?;
@@ -66,8 +72,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<u8> {
     Ok(0)
 }
 
-fn confirmed(dir: &Path, found: &Found, context: &Context) -> Result<bool> {
-    let what = format!("all modules, runs and logs in `{}` ({})", dir.display(), bytes(found.bytes));
+async fn confirmed(dir: &Path, context: &Context) -> Result<bool> {
+    let held = match contents(dir, context).await {
+        Ok(held) => held,
+        // What cannot be read any more may be just why all is to go.
+        Err(_) => "all modules, runs and logs".to_owned(),
+    };
+    let what = format!("{held} in `{}` ({})", dir.display(), bytes(all(dir)?.bytes));
     if !std::io::stdin().is_terminal() {
         return Err(Error::invalid(format!("this deletes {what}, and there is nobody to ask: give `--yes`")));
     }
@@ -75,6 +86,21 @@ fn confirmed(dir: &Path, found: &Found, context: &Context) -> Result<bool> {
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).map_err(anyhow::Error::from)?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+/// `2 modules and 120 runs with their logs`.
+async fn contents(dir: &Path, context: &Context) -> Result<String> {
+    let (mut modules, mut runs) = (0, 0);
+    // Elsewhere a server would only begin what is to be deleted.
+    if dir.join(DATABASE).is_file() {
+        let session = Session::open_quietly(context, Grantable::default()).await?;
+        let health = session.client.health().await;
+        let count = session.client.count_runs().await;
+        session.close(Ok(())).await?;
+        (modules, runs) = (health?.modules, count?);
+    }
+    let (modules, runs) = (counted(modules, "module", "modules"), counted(runs, "run", "runs"));
+    Ok(format!("{modules} and {runs} with their logs"))
 }
 
 fn all(dir: &Path) -> Result<Found> {

@@ -34,12 +34,16 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
     let session = Session::open(context).await?;
-    let result = show(&args, &session.client, context).await;
+    let result = show(&args, &session, context).await;
     session.close(result).await
 }
 
-async fn show(args: &Args, client: &Client, context: &Context) -> Result<u8> {
+async fn show(args: &Args, session: &Session, context: &Context) -> Result<u8> {
+    let client = &session.client;
     let id = find::run(client, &args.run, context).await?;
+    if args.follow {
+        session.expect_end(&client.run(id).await?.summary)?;
+    }
     let mut reader = Reader::new(client.clone(), id, args.level.clone());
     if context.json && !args.follow {
         let mut items = Vec::new();

@@ -4,8 +4,9 @@ use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossterm::cursor::MoveToPreviousLine;
-use crossterm::terminal::{Clear, ClearType};
+use crossterm::terminal::{self, Clear, ClearType};
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
 use super::format::{harmless, pretty};
 use crate::domain::State;
@@ -127,10 +128,23 @@ pub(super) fn is_broken_pipe(error: &Error) -> bool {
 
 /// Goes to where the drawn lines begin, and clears all from there.
 fn above(drawn: &[String]) -> String {
-    match u16::try_from(drawn.len()) {
-        Ok(0) | Err(_) => String::new(),
-        Ok(lines) => format!("{}{}", MoveToPreviousLine(lines), Clear(ClearType::FromCursorDown)),
+    if drawn.is_empty() {
+        return String::new();
     }
+    let columns = terminal::size().map_or(usize::MAX, |(columns, _)| usize::from(columns.max(1)));
+    let rows = u16::try_from(rows(drawn, columns)).unwrap_or(u16::MAX);
+    format!("{}{}", MoveToPreviousLine(rows), Clear(ClearType::FromCursorDown))
+}
+
+/// The rows that lines take: a terminal that has become narrower since wraps them.
+fn rows(lines: &[String], columns: usize) -> usize {
+    // A colour takes no room; nothing else in a drawn line is an escape.
+    let coloured = |part: &str| part.split_once('m').map_or(0, |(_, text)| text.width());
+    let width = |line: &String| {
+        let mut parts = line.split('\x1b');
+        parts.next().map_or(0, UnicodeWidthStr::width) + parts.map(coloured).sum::<usize>()
+    };
+    lines.iter().map(|line| width(line).div_ceil(columns).max(1)).sum()
 }
 
 fn joined(lines: &[String]) -> String {
@@ -157,5 +171,11 @@ mod tests {
     fn colours_are_written_only_where_they_are_wanted() {
         assert_eq!(paint("x", Colour::Red, false), "x");
         assert_eq!(paint("x", Colour::Red, true), "\x1b[31mx\x1b[0m");
+    }
+
+    #[test]
+    fn lines_take_more_rows_where_the_terminal_has_become_narrower() {
+        let lines = [paint("⠋", Colour::Blue, true) + " um nome", String::new(), "日本".to_owned()];
+        assert_eq!([100, 9, 8, 4, 2].map(|columns| rows(&lines, columns)), [3, 3, 4, 5, 8]);
     }
 }

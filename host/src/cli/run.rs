@@ -8,7 +8,6 @@ use super::session::{Grantable, Session};
 use super::signals::Signals;
 use super::{Context, params, parse};
 use crate::api::shapes::{Caller, GrantsShape, ModuleShape, SubmitShape};
-use crate::app::AllowedDir;
 use crate::client::Client;
 use crate::domain::{DirGrant, Entry, HttpGrant, LimitsPatch, Metering, Retries};
 use crate::error::{Error, ErrorKind, Result};
@@ -79,13 +78,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
         Target::File(file) => Some(Component::read(&file, None)?),
         Target::Module(_) => None,
     };
-    // Who runs an embedded server may grant what they may read and reach.
-    let allowed_dir = |dir: &DirGrant| AllowedDir { path: dir.host.clone().into(), mode: dir.mode };
-    let grantable = Grantable {
-        dirs: args.dirs.iter().map(allowed_dir).collect(),
-        http: args.http.iter().map(|grant| grant.host.clone()).collect(),
-    };
-    let session = Session::open_quietly(context, grantable).await?;
+    let session = Session::open_quietly(context, Grantable::of(&args.grants())).await?;
     if !args.quiet {
         session.say_which(context);
     }
@@ -145,6 +138,10 @@ async fn module(args: &Args, component: Option<Component>, client: &Client, cont
 }
 
 impl Args {
+    fn grants(&self) -> GrantsShape {
+        GrantsShape { dirs: self.dirs.clone(), http: self.http.clone() }
+    }
+
     fn submission(&self, module: &ModuleShape, entry: &Entry) -> Result<SubmitShape> {
         let limits = LimitsPatch {
             fuel: self.fuel,
@@ -164,8 +161,7 @@ impl Args {
             metering: self.metering,
             tags: (!self.tags.is_empty()).then(|| self.tags.clone()),
             timezone: self.timezone.clone(),
-            grants: (!self.dirs.is_empty() || !self.http.is_empty())
-                .then(|| GrantsShape { dirs: self.dirs.clone(), http: self.http.clone() }),
+            grants: (!self.dirs.is_empty() || !self.http.is_empty()).then(|| self.grants()),
             trigger: Some(Caller::Cli),
             ..SubmitShape::default()
         })

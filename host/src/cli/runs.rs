@@ -13,6 +13,7 @@ use super::signals::Signals;
 use super::{Context, find};
 use crate::api::shapes::RunShape;
 use crate::client::Client;
+use crate::domain::RunId;
 use crate::error::Result;
 
 /// List runs, newest first; show, watch, retry, cancel or delete one
@@ -75,10 +76,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
             let end = watch(&run, quiet, &session, context).await;
             return attend::close(end, quiet, session, context).await;
         }
-        Some(Verb::Retry { run, quiet }) => {
-            let end = retry(&run, quiet, &session, context).await;
-            return attend::close(end, quiet, session, context).await;
-        }
+        Some(Verb::Retry { run, quiet }) => return retry(&run, quiet, session, context).await,
     };
     session.close(result).await
 }
@@ -87,12 +85,26 @@ async fn watch(run: &str, quiet: bool, session: &Session, context: &Context) -> 
     let mut signals = Signals::catch()?;
     let id = find::run(&session.client, run, context).await?;
     let run = session.client.run(id).await?;
+    session.expect_end(&run.summary)?;
     Attended { session, context, quiet, on_signal: OnSignal::Detach }.to_end(&run.summary, &mut signals).await
 }
 
-async fn retry(run: &str, quiet: bool, session: &Session, context: &Context) -> Result<End> {
+async fn retry(run: &str, quiet: bool, session: Session, context: &Context) -> Result<u8> {
+    let found = match find::run(&session.client, run, context).await {
+        Ok(id) => session.client.run(id).await,
+        Err(error) => Err(error),
+    };
+    let old = match found {
+        Ok(old) => old,
+        Err(error) => return session.close(Err(error)).await,
+    };
+    let session = session.granting(&old.grants, context).await?;
+    let end = retry_and_follow(old.summary.id, quiet, &session, context).await;
+    attend::close(end, quiet, session, context).await
+}
+
+async fn retry_and_follow(id: RunId, quiet: bool, session: &Session, context: &Context) -> Result<End> {
     let mut signals = Signals::catch()?;
-    let id = find::run(&session.client, run, context).await?;
     let run = session.client.retry(id).await?;
     if !quiet {
         let (name, new) = (harmless(&run.summary.name, 0), short_id(run.summary.id));

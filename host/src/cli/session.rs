@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use super::Context;
+use super::format::harmless;
+use crate::api::shapes::{GrantsShape, RunSummary};
 use crate::app::AllowedDir;
 use crate::client::Client;
 use crate::datadir;
@@ -23,6 +25,15 @@ pub(super) struct Grantable {
     pub(super) dirs: Vec<AllowedDir>,
     /// Each as `HOST:PORT`.
     pub(super) http: Vec<String>,
+}
+
+impl Grantable {
+    /// What an embedded server must be able to grant for a run to have `grants`.
+    pub(super) fn of(grants: &GrantsShape) -> Grantable {
+        let dirs = grants.dirs.iter().map(|dir| AllowedDir { path: dir.host.clone().into(), mode: dir.mode });
+        let http = grants.http.iter().map(|grant| grant.host.clone());
+        Grantable { dirs: dirs.collect(), http: http.collect() }
+    }
 }
 
 /// A server to talk to, until [`Session::close`].
@@ -75,6 +86,28 @@ impl Session {
     /// Whether the server ends with this process.
     pub(super) fn is_embedded(&self) -> bool {
         self.embedded.is_some()
+    }
+
+    /// A session in which a run with `grants` can be submitted: an embedded server is told at its start what it may
+    /// grant, and the run may have become known only after that.
+    pub(super) async fn granting(self, grants: &GrantsShape, context: &Context) -> Result<Session> {
+        if !self.is_embedded() || grants.dirs.is_empty() && grants.http.is_empty() {
+            return Ok(self);
+        }
+        self.close(Ok(())).await?;
+        Session::open_quietly(context, Grantable::of(grants)).await
+    }
+
+    /// Refuses to wait for a run that nobody carries out: an embedded server takes up nothing that others left.
+    pub(super) fn expect_end(&self, run: &RunSummary) -> Result<()> {
+        if !self.is_embedded() || run.state.is_final() {
+            return Ok(());
+        }
+        Err(Error::unavailable(format!(
+            "the run `{}` is {}, and there is no server to carry it out: start one with `tarefa serve`",
+            harmless(&run.name, 0),
+            run.state.as_str()
+        )))
     }
 
     /// Leaves an embedded server as it is: the process ends.
