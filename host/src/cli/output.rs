@@ -126,14 +126,16 @@ pub(super) fn is_broken_pipe(error: &Error) -> bool {
     cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Goes to where the drawn lines begin, and clears all from there.
+/// Clears the drawn lines, and goes to where they begin.
 fn above(drawn: &[String]) -> String {
     if drawn.is_empty() {
         return String::new();
     }
     let columns = terminal::size().map_or(usize::MAX, |(columns, _)| usize::from(columns.max(1)));
-    let rows = u16::try_from(rows(drawn, columns)).unwrap_or(u16::MAX);
-    format!("{}{}", MoveToPreviousLine(rows), Clear(ClearType::FromCursorDown))
+    let rows = rows(drawn, columns);
+    let up = MoveToPreviousLine(u16::try_from(rows).unwrap_or(u16::MAX));
+    // Row by row: where the whole screen is cleared at once, some terminals keep what was on it among what has scrolled.
+    format!("{up}{}{up}", format!("{}\n", Clear(ClearType::CurrentLine)).repeat(rows))
 }
 
 /// The rows that lines take: a terminal that has become narrower since wraps them.
