@@ -283,6 +283,14 @@ fn clean_asks_before_it_deletes_all_and_leaves_what_is_not_ours() {
     assert!(!data.join("tarefa.db").exists() && !data.join("key").exists());
     assert_eq!(fs::read_to_string(data.join("notes.txt")).expect("it is still there"), "mine");
     ends(&folder.path().join("none"), &["clean", "--data", "--yes"], 0);
+
+    let others = folder.path().join("others");
+    fs::create_dir_all(others.join("cache")).expect("makes a folder");
+    fs::write(others.join("cache/theirs"), "kept").expect("writes");
+    for arguments in [&["clean"][..], &["clean", "--data", "--yes"]] {
+        assert!(stderr(&ends(&others, arguments, 0)).contains("there is no data in"));
+    }
+    assert_eq!(fs::read_to_string(others.join("cache/theirs")).expect("it is still there"), "kept");
 }
 
 #[test]

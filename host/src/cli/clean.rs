@@ -10,9 +10,9 @@ use super::session::{Grantable, Session};
 use crate::datadir::DataDir;
 use crate::error::{Error, Result};
 
-/// What is ours in a data directory: nothing else is ever deleted.
+/// What is ours in a data directory: nothing else is ever deleted. The lock stays: another may be about to take it.
 const DATABASE: &str = "tarefa.db";
-const FILES: [&str; 5] = [DATABASE, "tarefa.db-wal", "tarefa.db-shm", "key", "lock"];
+const FILES: [&str; 4] = ["tarefa.db-wal", "tarefa.db-shm", "key", DATABASE];
 const FOLDERS: [&str; 2] = ["modules", "cache"];
 const CACHE: &str = "cache";
 
@@ -42,8 +42,9 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<u8> {
         )));
     }
     let dir = &context.data_dir;
-    if !dir.is_dir() {
-        context.out.note(&format!("there is no data directory `{}`", dir.display()));
+    // A directory without our database is somebody else's.
+    if !dir.join(DATABASE).is_file() {
+        context.out.note(&format!("there is no data in `{}`", dir.display()));
         return Ok(0);
     }
     if args.data && !args.yes {
@@ -73,7 +74,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<u8> {
 }
 
 async fn confirmed(dir: &Path, context: &Context) -> Result<bool> {
-    let held = match contents(dir, context).await {
+    let held = match contents(context).await {
         Ok(held) => held,
         // What cannot be read any more may be just why all is to go.
         Err(_) => "all modules, runs and logs".to_owned(),
@@ -89,16 +90,12 @@ async fn confirmed(dir: &Path, context: &Context) -> Result<bool> {
 }
 
 /// `2 modules and 120 runs with their logs`.
-async fn contents(dir: &Path, context: &Context) -> Result<String> {
-    let (mut modules, mut runs) = (0, 0);
-    // Elsewhere a server would only begin what is to be deleted.
-    if dir.join(DATABASE).is_file() {
-        let session = Session::open_quietly(context, Grantable::default()).await?;
-        let health = session.client.health().await;
-        let count = session.client.count_runs().await;
-        session.close(Ok(())).await?;
-        (modules, runs) = (health?.modules, count?);
-    }
+async fn contents(context: &Context) -> Result<String> {
+    let session = Session::open_quietly(context, Grantable::default()).await?;
+    let health = session.client.health().await;
+    let count = session.client.count_runs().await;
+    session.close(Ok(())).await?;
+    let (modules, runs) = (health?.modules, count?);
     let (modules, runs) = (counted(modules, "module", "modules"), counted(runs, "run", "runs"));
     Ok(format!("{modules} and {runs} with their logs"))
 }

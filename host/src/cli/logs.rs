@@ -12,10 +12,13 @@ use super::{Context, find};
 use crate::api::shapes::{LogShape, Page};
 use crate::client::{Client, MAX_PAGE};
 use crate::domain::RunId;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// How often a log that is followed is asked for more.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(100);
+/// How often, and how long apart, a run is asked for whose line is there already.
+const NAME_TRIES: u32 = 20;
+const NAME_INTERVAL: Duration = Duration::from_millis(10);
 /// The least and the worst of what a line may say.
 const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
 
@@ -128,11 +131,16 @@ impl Reader {
         if let Some(name) = self.names.get(&id) {
             return Ok(name.clone());
         }
-        let name = match self.client.run(id).await {
-            Ok(run) => run.summary.name,
-            // Its line was stored before it was: see the next time.
-            Err(Error { kind: crate::error::ErrorKind::NotFound, .. }) => return Ok(super::format::short_id(id)),
-            Err(error) => return Err(error),
+        let mut tries = 0;
+        let name = loop {
+            match self.client.run(id).await {
+                Ok(run) => break run.summary.name,
+                // Its line was stored before it was, by some milliseconds.
+                Err(Error { kind: ErrorKind::NotFound, .. }) if tries < NAME_TRIES => tries += 1,
+                Err(Error { kind: ErrorKind::NotFound, .. }) => return Ok(super::format::short_id(id)),
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(NAME_INTERVAL).await;
         };
         self.names.insert(id, name.clone());
         Ok(name)

@@ -81,7 +81,8 @@ pub(super) async fn list(list: List, client: &Client, context: &Context) -> Resu
         kind: list.kind,
         module: list.module,
         entry: list.entry,
-        root: !list.all && parent.is_none(),
+        // What a flow submitted is not at the top.
+        root: !list.all && parent.is_none() && list.trigger != Some(Trigger::Flow),
         parent,
         label: list.label,
         tag: list.tag,
