@@ -233,3 +233,16 @@ async fn types_that_cannot_be_json_are_refused_by_name() {
         assert!(message.contains(what) && message.contains(why), "{message}");
     }
 }
+
+#[tokio::test]
+async fn a_component_of_very_many_functions_is_refused() {
+    let app = TestApp::new().start().await;
+    let exports: String = (0..1001).map(|n| format!("(export \"f{n}\" (func $f))")).collect();
+    let text = format!(
+        "(component (core module $m (func (export \"f\"))) (core instance $i (instantiate $m))
+            (func $f (canon lift (core func $i \"f\"))) {exports})"
+    );
+    let (status, body) = app.try_register("many", ::wat::parse_str(text).expect("a component")).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+    assert_eq!(body["error"]["message"], "the component exports 1001 functions; a module has 1 to 1000 entries");
+}

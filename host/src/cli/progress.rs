@@ -139,14 +139,14 @@ fn line(run: &RunSummary, depth: usize, out: &Output, width: usize, now: Timesta
         tail += &format!("  {}", duration(between(started_at, run.finished_at.unwrap_or(now))));
     }
     let head = "  ".repeat(depth);
-    let room = width.saturating_sub(head.width() + 2 + tail.width());
-    let name = cut(&harmless(&run.name, 0).replace(['\n', '\t'], " "), room);
+    let name = harmless(&run.name, 0).replace(['\n', '\t'], " ");
     let sign = out.on_stderr(&sign.to_string(), state_colour(run.state));
-    if head.width() + 2 + tail.width() > width {
-        // So narrow that there is only room for what kind of day it is.
-        return format!("{sign} {}", cut(&harmless(&run.name, 0).replace(['\n', '\t'], " "), width.saturating_sub(2)));
+    let around = head.width() + 2 + tail.width();
+    if around > width {
+        // There is only room for the name.
+        return format!("{sign} {}", cut(&name, width.saturating_sub(2)));
     }
-    format!("{head}{sign} {name}{tail}")
+    format!("{head}{sign} {}{tail}", cut(&name, width - around))
 }
 
 fn more(rest: &StateCounts) -> String {

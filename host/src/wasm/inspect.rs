@@ -21,7 +21,7 @@ const DESCRIBE_MEMORY_BYTES: u64 = 64 << 20;
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 const DESCRIBE_BYTES: u64 = 4 << 20;
 /// Entries of one module.
-const MAX_ENTRIES: usize = 1000;
+pub(super) const MAX_ENTRIES: usize = 1000;
 
 /// The first bytes of a component and of a core module.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";

@@ -10,6 +10,7 @@ use super::value::{Writer, read};
 use super::{COMMAND, CONTRACT};
 use crate::domain::{Description, Entry, Failure, FailureKind, Kind};
 use crate::wasm::host::HostState;
+use crate::wasm::inspect::MAX_ENTRIES;
 use crate::wasm::sandbox::Job;
 
 /// How much of an error value is put into a failure's message, in characters.
@@ -43,6 +44,13 @@ impl Functions {
         if found.is_empty() {
             return Err(format!(
                 "the component exports nothing that could be run: neither `{CONTRACT}` nor `{COMMAND}` nor a function"
+            ));
+        }
+        // Before their names are compared with each other: a component may export a million.
+        if found.len() > MAX_ENTRIES {
+            return Err(format!(
+                "the component exports {} functions; a module has 1 to {MAX_ENTRIES} entries",
+                found.len()
             ));
         }
         let mut budget = Budget::default();
