@@ -15,12 +15,12 @@ use uuid::ContextV7;
 
 use crate::clock::Clock;
 use crate::domain::limits::LimitCaps;
-use crate::domain::{DirMode, Run, RunId, State};
+use crate::domain::{DirMode, Kind, Run, RunId, State};
 use crate::error::{Error, Result};
 use crate::events::{CancelRequest, Events};
 use crate::metrics::Metrics;
 use crate::store::{Cancelled, Store};
-use crate::wasm::Wasm;
+use crate::wasm::{Secret, Wasm};
 use registry::Registry;
 
 pub use register::MAX_MODULE_BYTES;
@@ -54,6 +54,8 @@ pub struct App {
     pub clock: Clock,
     pub metrics: Metrics,
     pub config: AppConfig,
+    /// What all random numbers of guests follow from.
+    pub secret: Secret,
     registry: Registry,
     /// Written while a module is deleted, so that nobody registers meanwhile what is to go.
     registering: tokio::sync::RwLock<()>,
@@ -61,18 +63,23 @@ pub struct App {
 }
 
 impl App {
-    pub fn new(store: Store, wasm: Wasm, events: Events, clock: Clock, config: AppConfig) -> Arc<App> {
-        Arc::new(App {
+    /// # Errors
+    ///
+    /// Where the store cannot be read.
+    pub fn new(store: Store, wasm: Wasm, events: Events, clock: Clock, config: AppConfig) -> Result<Arc<App>> {
+        let secret = Secret::new(store.seed()?);
+        Ok(Arc::new(App {
             store,
             wasm,
             events,
             clock,
             metrics: Metrics::new(),
             config,
+            secret,
             registry: Registry::default(),
             registering: tokio::sync::RwLock::default(),
             ids: Mutex::new(ContextV7::new()),
-        })
+        }))
     }
 
     /// A run that exists.
@@ -99,6 +106,8 @@ impl App {
             Cancelled::AtOnce => {
                 self.metrics.finished(&self.run(id)?);
                 self.events.run_finished(id);
+                // It may have been the child of a flow that waits for it.
+                self.events.run_is_due(Kind::Flow);
             }
             Cancelled::Asked => {
                 let parent = self.run(id)?.parent;

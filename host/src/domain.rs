@@ -6,6 +6,7 @@ pub mod fingerprint;
 pub mod graph;
 pub mod http;
 pub mod ids;
+pub mod journal;
 pub mod limits;
 pub mod module;
 pub mod parameters;

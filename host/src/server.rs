@@ -132,7 +132,7 @@ impl Server {
             allowed_http: config.allowed_http,
             timezone: config.timezone,
         };
-        let app = App::new(store, wasm, events, clock, app_config);
+        let app = App::new(store, wasm, events, clock, app_config)?;
         // Guests compute here, one thread a core, so that the API answers under full load.
         let guests = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(cores)

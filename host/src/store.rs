@@ -6,11 +6,13 @@
 mod sqlite;
 mod watch;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::{Attempt, Kind, Run, RunId, ShownState, State, StateCounts, Trigger};
+use crate::domain::journal::JournalEntry;
+use crate::domain::{Attempt, Failure, Kind, Run, RunId, ShownState, State, StateCounts, Trigger};
 use crate::error::{Error, ErrorKind};
 
 pub use sqlite::{LogFilter, Store, StoreError};
@@ -20,6 +22,9 @@ pub use watch::{News, Watch};
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(5);
 /// Writes that may wait; who appends more commits them first.
 pub const MAX_QUEUED_WRITES: usize = 4096;
+
+/// A larger result of a child is not kept in memory, but read when it is asked for.
+pub const MAX_READ_RESULT: usize = 16 << 10;
 
 /// How a store is opened.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +58,56 @@ pub enum Write {
         state: State,
         reason: String,
     },
+    /// What a flow was told.
+    Journal {
+        run_id: RunId,
+        generation: u32,
+        entry: JournalEntry,
+    },
     Log(LogLine),
+}
+
+/// A child as far as its flow, called again from the start, has to know it.
+#[derive(Clone, Debug)]
+pub struct Past {
+    pub id: RunId,
+    /// A checksum of what the flow asked for.
+    pub request_sum: Option<i64>,
+    /// The child of an earlier generation that it took over, or goes on for.
+    pub takes_over: Option<RunId>,
+    /// None where it is unfinished.
+    pub ended: Option<Ended>,
+}
+
+/// How a child ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    pub state: State,
+    pub at: Timestamp,
+    /// None where its flow is not told.
+    pub no: Option<u64>,
+    pub failure: Option<Failure>,
+    /// None where there is none, or where it is large.
+    pub result: Option<Arc<str>>,
+}
+
+/// A child of an earlier generation that a new one may take over.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    pub id: RunId,
+    pub module: Arc<str>,
+    pub entry: Arc<str>,
+    pub input_sum: i64,
+    pub state: State,
+    pub kind: Kind,
+    pub reused_from: Option<RunId>,
+}
+
+impl Taken {
+    /// The run that did the work.
+    pub fn origin(&self) -> RunId {
+        self.reused_from.unwrap_or(self.id)
+    }
 }
 
 /// One line of a log on its way to the store.
@@ -164,6 +218,14 @@ pub struct Claim {
     pub since: Timestamp,
 }
 
+/// A run that a worker took.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    pub run: Run,
+    /// Whether it goes on with its attempt, from its journal.
+    pub resumed: bool,
+}
+
 /// What a cancellation did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cancelled {
@@ -190,9 +252,9 @@ pub enum Deleted {
 /// What a start found of a worker that died.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Runs that start again.
-    pub scheduled: usize,
-    /// Children of flows that start again, and what was being cancelled.
+    /// Runs that go on or start again.
+    pub given_back: usize,
+    /// What was being cancelled, and what nobody will carry out any more.
     pub cancelled: usize,
     /// Runs whose worker died too often.
     pub crashed: usize,

@@ -8,6 +8,7 @@ mod host;
 mod inspect;
 mod interface;
 mod limiter;
+mod random;
 mod sandbox;
 
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ use host::HostState;
 use interface::Linkage;
 
 pub use failure::Stop;
+pub use random::{Secret, Seed};
 pub use host::log::level_name;
 pub use host::{Argument, FlowHost, Level, LogSink, Submit};
 pub use sandbox::{Job, display_name};

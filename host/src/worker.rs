@@ -17,9 +17,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::domain::{Kind, Run, RunId};
+use crate::domain::{Kind, RunId};
 use crate::events::CancelRequest;
-use crate::store::{Claim, Store, StoreError};
+use crate::store::{Claim, Claimed, Store, StoreError};
 use flow::FlowRun;
 use live::Live;
 use slots::{Slot, Slots};
@@ -108,13 +108,18 @@ impl Worker {
         worker
     }
 
-    /// Stops claiming, waits up to `grace` for what runs, and gives the rest back without counting its attempt.
+    /// Stops claiming, waits up to `grace` for what runs, and gives the rest back: flows go on where they were, the attempts
+    /// of tasks do not count.
     pub async fn stop(&self, grace: Duration) {
         self.stopping.cancel();
         let _ = tokio::time::timeout(grace, self.is_idle()).await;
         self.abandoning.cancel();
         if tokio::time::timeout(ABANDON_TIMEOUT, self.is_idle()).await.is_err() {
             tracing::error!("{} runs did not let go; the next start settles them", self.held().len());
+            return;
+        }
+        if let Err(error) = self.store().give_back(self.app.clock.now()) {
+            tracing::error!("cannot give back what runs; the next start settles it: {error}");
         }
     }
 
@@ -174,23 +179,28 @@ impl Worker {
     fn claim(self: &Arc<Worker>, claim: Claim, permits: &mut Vec<Slot>) -> Result<bool, StoreError> {
         // Locked all the while: who cancels a run that is on record as running finds it here.
         let mut held = self.held();
-        let runs = self.store().claim(claim, self.id, self.app.clock.now())?;
-        let more = runs.len() == permits.len();
-        for (run, permit) in runs.into_iter().zip(permits.drain(..)) {
-            let token = self.abandoning.child_token();
+        let claimed = self.store().claim(claim, self.id, self.app.clock.now())?;
+        let more = claimed.len() == permits.len();
+        for (claimed, permit) in claimed.into_iter().zip(permits.drain(..)) {
+            let token = CancellationToken::new();
+            let run = &claimed.run;
             held.insert(run.id, Held { token: token.clone(), flow: None, attempt: run.attempt });
-            self.begin(run, permit, token);
+            self.begin(claimed, permit, token);
         }
         Ok(more)
     }
 
-    fn begin(self: &Arc<Worker>, run: Run, permit: Slot, token: CancellationToken) {
-        let (id, attempt) = (run.id, run.attempt);
+    fn begin(self: &Arc<Worker>, claimed: Claimed, permit: Slot, token: CancellationToken) {
+        let (id, attempt) = (claimed.run.id, claimed.run.attempt);
         let worker = self.clone();
         self.guests.spawn(async move {
-            // A mistake of ours must not leave a run behind that nobody will ever end.
-            if AssertUnwindSafe(executor::carry_out(&worker, run, permit, token)).catch_unwind().await.is_err() {
-                executor::crash(&worker, id).await;
+            let carry_out = AssertUnwindSafe(executor::carry_out(&worker, claimed, permit, token)).catch_unwind();
+            tokio::select! {
+                // A mistake of ours must not leave a run behind that nobody will ever end.
+                done = carry_out => if done.is_err() {
+                    executor::crash(&worker, id).await;
+                },
+                () = worker.abandoning.cancelled() => {}
             }
             worker.release(id, attempt);
         });

@@ -53,6 +53,8 @@ fn describe_job(app: &tarefa::app::App) -> Job {
     let run = runs.into_iter().next().expect("there is a run");
     let plan = app.plan(&run).expect("its entry exists");
     Job {
+        seed: app.secret.of(run.id, 1),
+        durable: false,
         run: Arc::new(run),
         title: "describe".into(),
         settings: plan.settings.clone(),

@@ -10,6 +10,7 @@ mod context;
 mod contract;
 mod deletion;
 mod docs;
+mod durable;
 mod events;
 mod examples;
 mod flows;

@@ -45,7 +45,7 @@
 //! `title = "…"`, `description = "…"` (else the doc comment), `retries = 3`, `retry_delay = "2s"` or a list
 //! `["1s", "5s"]`, `backoff = "exponential"`, `max_delay = "1m"`, `jitter = 0.2`, `timeout = "30s"`,
 //! `run_name = "process(id={id})"`, `tags = ["a"]`, `limits(fuel = 1_000_000, memory = "64MiB", timeout = "30s",
-//! output = "1MiB", log = "1MiB", children = 100)`. An argument may have `#[default(value)]` and a doc comment.
+//! output = "1MiB", log = "1MiB", children = 100)`, and of flows `durable = false`. An argument may have `#[default(value)]` and a doc comment.
 //!
 //! # Types
 //!

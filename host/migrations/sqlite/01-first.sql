@@ -40,6 +40,10 @@ CREATE TABLE runs (
     generation INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
     rescues INTEGER NOT NULL,
+    -- How many events its flow had been told when its worker was lost last.
+    rescued_at_no INTEGER NOT NULL DEFAULT 0,
+    -- Attempts that use up no retry: lost ones, and those before it was retried by hand.
+    uncounted INTEGER NOT NULL DEFAULT 0,
     result_sum INTEGER,
     failure TEXT,
     label TEXT,
@@ -51,8 +55,16 @@ CREATE TABLE runs (
     memory_peak_bytes INTEGER NOT NULL,
     duration_us INTEGER NOT NULL,
     worker_id INTEGER,
-    -- The version of the journal's meaning that the run was begun with.
+    -- The version of the journal's meaning that the run was begun with; 0 where a flow keeps none.
     journal_version INTEGER NOT NULL DEFAULT 1,
+    -- Of a flow that holds no worker and goes on from its journal: when, at the latest.
+    wake_at INTEGER,
+    -- Of a flow: the first generation whose completed children later ones may take over.
+    reuse_from INTEGER NOT NULL DEFAULT 1,
+    -- Of a child: the run of an earlier generation whose result it has.
+    reused_from BLOB,
+    -- Of a child: a checksum of what the flow asked for.
+    request_sum INTEGER,
     -- Of a child NULL: it is the flow.
     trigger TEXT,
     deployment TEXT,
@@ -82,7 +94,10 @@ CREATE TABLE runs (
     CHECK ((result IS NULL) = (result_sum IS NULL))
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX runs_due ON runs (kind, scheduled_at) WHERE state = 'scheduled' AND worker_id IS NULL;
+-- A child is carried out by its flow alone.
+CREATE INDEX runs_due ON runs (kind, scheduled_at)
+    WHERE state = 'scheduled' AND worker_id IS NULL AND parent_id IS NULL;
+CREATE INDEX runs_parked ON runs (wake_at) WHERE wake_at IS NOT NULL AND parent_id IS NULL;
 CREATE INDEX runs_unfinished ON runs (state) WHERE finished_at IS NULL;
 CREATE INDEX runs_top ON runs (id) WHERE parent_id IS NULL;
 CREATE INDEX runs_retries ON runs (retry_of) WHERE retry_of IS NOT NULL;
@@ -122,20 +137,26 @@ CREATE TABLE history (
 
 CREATE INDEX history_of_run ON history (run_id);
 
--- What a flow was told, in the order in which it was told. That a child ended stands in the child's own row.
+-- What a flow was told beside the ends of its children, which stand in their own rows. A timer's `at` is its deadline,
+-- its key what was asked for.
 CREATE TABLE journal (
     run_id BLOB NOT NULL,
     generation INTEGER NOT NULL,
     no INTEGER NOT NULL,
-    kind TEXT NOT NULL CHECK (
-        kind = 'timer_set' OR kind = 'timer_fired' OR kind = 'signal' OR kind = 'timeout' OR kind = 'variable'
-    ),
+    kind TEXT NOT NULL CHECK (kind = 'timer' OR kind = 'wait' OR kind = 'signal' OR kind = 'timeout' OR kind = 'sent'),
     key TEXT NOT NULL,
     value TEXT,
     at INTEGER NOT NULL,
     sum INTEGER NOT NULL,
     PRIMARY KEY (run_id, generation, no)
 ) STRICT, WITHOUT ROWID;
+
+-- 32 random bytes from which every run's streams of random numbers follow.
+CREATE TABLE seed (
+    value BLOB NOT NULL CHECK (length(value) = 32)
+) STRICT;
+
+INSERT INTO seed (value) VALUES (randomblob(32));
 
 -- `line` counts the lines of one attempt, so that a line is never stored twice.
 CREATE TABLE logs (

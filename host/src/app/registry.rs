@@ -114,6 +114,11 @@ impl Version {
         })
     }
 
+    /// Whether a run of the entry keeps a journal, if it is a flow's.
+    pub fn is_durable(&self, entry: &str) -> bool {
+        self.position(entry).is_none_or(|index| self.module.entries[index].durable)
+    }
+
     /// What a run of an entry may be given: the compiled schema.
     pub fn schema(&self, index: usize) -> &Schema {
         self.schemas[index].get_or_init(|| {
@@ -223,15 +228,20 @@ impl App {
     ///
     /// Where its entry cannot be found.
     pub fn plan(&self, run: &Run) -> Result<Plan> {
+        let own = run.settings.as_deref().cloned().unwrap_or_default();
+        if run.parent.is_none() {
+            return self.plan_below(run, &own);
+        }
+        let root = self.run(run.root_id)?;
+        self.plan_below(run, &root.settings.as_deref().cloned().unwrap_or_default())
+    }
+
+    /// As `plan`, with the settings of the top-level run.
+    pub fn plan_below(&self, run: &Run, inherited: &SettingsPatch) -> Result<Plan> {
         let version = self.version(run.version)?;
         let index = version.find(&run.entry).map_err(Error::not_found)?;
         let patch = run.settings.as_deref().cloned().unwrap_or_default();
-        if run.parent.is_none() {
-            return Ok(Plan::new(version, index, &patch, &patch));
-        }
-        let root = self.run(run.root_id)?;
-        let inherited = root.settings.as_deref().cloned().unwrap_or_default();
-        Ok(Plan::new(version, index, &patch, &inherited))
+        Ok(Plan::new(version, index, &patch, inherited))
     }
 
     /// The settings of a run whose entry does not exist: what any entry of its kind would have.

@@ -118,6 +118,7 @@ impl App {
         let (module, digest) = (version.name.clone(), version.module.digest.clone());
         let mut run = Run::new(id, plan.entry().kind, module, digest, version.id, plan.entry_name.clone(), now);
         run.input = input.into();
+        run.durable = plan.entry().durable;
         run.settings = Some(Arc::new(frozen(plan)));
         Ok(run)
     }

@@ -48,6 +48,8 @@ pub enum FailureKind {
     InvalidOutput,
     /// The guest did what its kind or its grants do not allow.
     Denied,
+    /// Called again, the flow did something else than is on record.
+    Nondeterministic,
     /// The server has no room for another waiting flow.
     Unavailable,
     Cancelled,
@@ -66,7 +68,7 @@ impl FailureKind {
         match self {
             TaskError | Trapped | TimedOut | Unavailable => true,
             UpstreamFailed | StackOverflow | OutOfFuel | OutOfMemory | OutputTooLarge | LogTooLarge
-            | TooManyChildren | MissingEntry | InvalidInput | InvalidOutput | Denied | Cancelled | WorkerLost
+            | TooManyChildren | MissingEntry | InvalidInput | InvalidOutput | Denied | Nondeterministic | Cancelled | WorkerLost
             | CorruptRecord | Internal => false,
         }
     }
@@ -74,6 +76,12 @@ impl FailureKind {
     /// Whether it is our fault, so that the run is `crashed`, not `failed`.
     pub fn is_ours(self) -> bool {
         matches!(self, FailureKind::WorkerLost | FailureKind::CorruptRecord | FailureKind::Internal)
+    }
+
+    /// Whether the guest came to it by itself, and would again, rather than being ended at whatever point it had reached.
+    pub fn is_of_the_guest(self) -> bool {
+        use FailureKind::*;
+        !self.is_ours() && !matches!(self, TimedOut | Unavailable | Nondeterministic | Cancelled)
     }
 
     /// The name in snake case, as in JSON.

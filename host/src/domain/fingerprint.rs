@@ -19,6 +19,16 @@ pub fn fingerprint(json: &str) -> Option<u64> {
     value.tells.then_some(value.hash)
 }
 
+/// The checksum that a text is stored with.
+pub fn checksum(text: &str) -> i64 {
+    XxHash3_64::oneshot(text.as_bytes()) as i64
+}
+
+/// A checksum of several texts, from that of those before and the next one.
+pub fn checksum_with(before: i64, next: &[u8]) -> i64 {
+    XxHash3_64::oneshot_with_seed(before as u64, next) as i64
+}
+
 struct Hashed {
     hash: u64,
     /// Whether the value is more than a number or a word.

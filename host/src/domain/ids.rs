@@ -46,6 +46,12 @@ impl RunId {
         RunId(Uuid::from_u128(first))..=RunId(Uuid::from_u128(first | ((1 << 80) - 1)))
     }
 
+    /// The ids of all children of the generation that has the child `run`.
+    pub fn siblings(run: RunId) -> RangeInclusive<RunId> {
+        let family = Family(run.0.as_u128() & !u128::from(MAX_CHILDREN - 1));
+        family.child(0)..=family.child(MAX_CHILDREN - 1)
+    }
+
     /// What the ids of all children of one generation have in common.
     pub fn family(parent: RunId, generation: u32) -> Family {
         let hash = Sha256::new().chain_update(parent.0.as_bytes()).chain_update(generation.to_be_bytes()).finalize();

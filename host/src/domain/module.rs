@@ -67,6 +67,18 @@ pub struct Entry {
     pub limits: LimitsPatch,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub tags: Vec<String>,
+    /// Of a flow: whether it goes on where it was after its worker was lost. What it observes is then the same each time
+    /// that it is called: times, random numbers and the ends of its children are those on record.
+    #[serde(skip_serializing_if = "is_true", default = "yes")]
+    pub durable: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 impl Entry {
@@ -83,6 +95,7 @@ impl Entry {
             retries: Retries::default(),
             limits: LimitsPatch::default(),
             tags: Vec::new(),
+            durable: true,
         }
     }
 

@@ -52,8 +52,10 @@ pub struct Run {
     pub generation: u32,
     /// The attempt that runs or ran last; 0 before the first.
     pub attempt: u32,
-    /// How often a worker died while it ran.
+    /// How often a worker died while it ran, without anything new on record in between.
     pub rescues: u32,
+    /// Attempts that use up no retry: lost ones, and those before it was retried by hand.
+    pub uncounted: u32,
     pub result: Option<Arc<str>>,
     pub failure: Option<Arc<Failure>>,
     pub label: Option<Arc<str>>,
@@ -68,8 +70,19 @@ pub struct Run {
     pub usage: Usage,
     /// The worker that holds it, while it is unfinished, or held it last.
     pub worker: Option<i64>,
-    /// Of a child that is over: the number, from 1, that its end has among what its flow was told.
+    /// Of a child that is over: the number, from 1, that its end has among the ends of its siblings. None where its flow
+    /// was ending, and is not told.
     pub event_no: Option<u64>,
+    /// Whether it keeps a journal, from which it goes on after its worker was lost; only of flows.
+    pub durable: bool,
+    /// Of a flow that holds no worker and goes on from its journal: when, at the latest.
+    pub wake_at: Option<Timestamp>,
+    /// The first generation whose completed children later ones may take over.
+    pub reuse_from: u32,
+    /// Of a child: the run of an earlier generation whose result it has.
+    pub reused_from: Option<RunId>,
+    /// Of a child: a checksum of what the flow asked for.
+    pub request_sum: Option<i64>,
 }
 
 impl Run {
@@ -104,6 +117,7 @@ impl Run {
             generation: 0,
             attempt: 0,
             rescues: 0,
+            uncounted: 0,
             result: None,
             failure: None,
             label: None,
@@ -115,6 +129,11 @@ impl Run {
             usage: Usage::default(),
             worker: None,
             event_no: None,
+            durable: true,
+            wake_at: None,
+            reuse_from: 1,
+            reused_from: None,
+            request_sum: None,
         }
     }
 }

@@ -4,6 +4,7 @@ mod claims;
 mod deletion;
 mod error;
 mod filter;
+mod journal;
 mod logs;
 mod modules;
 mod queue;

@@ -6,11 +6,13 @@ mod dirs;
 mod http;
 pub mod log;
 mod output;
+mod refused;
 mod runs;
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
@@ -18,6 +20,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use super::failure::Stop;
 use super::interface::Stdio;
 use super::limiter::Limiter;
+use super::random::Purpose;
 use super::sandbox::Job;
 use crate::domain::{DirMode, Failure, FailureKind, Kind, RunId};
 
@@ -84,6 +87,12 @@ pub trait FlowHost: Send + Sync {
 
     /// The place of the child that finished as number `n`, counted from 0, once one has and is on record.
     fn nth_finished(&self, n: usize) -> BoxFuture<'_, u32>;
+
+    /// Flow time: the latest time that the flow was told of. It stands still while the guest computes.
+    fn now(&self) -> Timestamp;
+
+    /// Resolves once flow time is `until` or later; where the guest waits for several sleeps, the first of them moves it.
+    fn sleep_until(&self, until: Timestamp) -> BoxFuture<'_, ()>;
 }
 
 /// Takes the lines of an attempt's log.
@@ -100,6 +109,7 @@ pub struct HostState {
     output: Arc<output::Shared>,
     http: http::Http,
     label: Option<String>,
+    looked_for_files: bool,
 }
 
 impl HostState {
@@ -112,8 +122,10 @@ impl HostState {
             wasi.args(&args).envs(&env).stdin(MemoryInputPipe::new(stdin));
         }
         wasi.stdout(output::Stream::stdout(&output)).stderr(output::Stream::stderr(&output));
-        wasi.wall_clock(clocks::Wall(job.clock.clone()));
-        wasi.monotonic_clock(clocks::Monotonic::starting_now(job.clock.clone()));
+        let time = clocks::Time::of(&job);
+        wasi.wall_clock(clocks::Wall(time.clone())).monotonic_clock(clocks::Monotonic::starting_now(time));
+        wasi.secure_random(job.seed.stream(Purpose::Secure)).insecure_random(job.seed.stream(Purpose::Insecure));
+        wasi.insecure_random_seed(job.seed.of_hashes());
         wasi.allow_tcp(false).allow_udp(false).max_random_size(MAX_RANDOM_BYTES);
         // Files are for tasks: a flow's execution must not depend on what it could read there.
         let dirs = if job.run.kind == Kind::Task { job.settings.dirs.as_slice() } else { &[] };
@@ -137,7 +149,7 @@ impl HostState {
         });
         let http = http::Http::new(job.clone());
         let limiter = Limiter::new(job.settings.limits.memory_bytes);
-        Ok(HostState { wasi: wasi.build(), table, limiter, job, output, http, label: None })
+        Ok(HostState { wasi: wasi.build(), table, limiter, job, output, http, label: None, looked_for_files: false })
     }
 
     /// The label that the guest gave its outcome.
@@ -177,6 +189,7 @@ pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<HostState>> 
     // WASI's own sleeps follow the system's time alone: ours follow the clock that the rest of the host has.
     linker.allow_shadowing(true);
     clocks::add_to_linker(&mut linker)?;
+    refused::add_to_linker(&mut linker)?;
     Guest::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)
 }

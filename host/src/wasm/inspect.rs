@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::host::{Level, LogSink};
-use super::{Job, Wasm};
+use super::{Job, Secret, Wasm};
 use crate::clock::Clock;
 use crate::domain::limits::LimitCaps;
 use crate::domain::module::check_name;
@@ -142,6 +142,8 @@ fn describe_job(digest: &Digest) -> Job {
         clock: Clock::System,
         sink: Arc::new(NoLog),
         flow: None,
+        seed: Secret::new([0; 32]).of(nil, 0),
+        durable: false,
         logged_bytes: AtomicU64::new(0),
     }
 }

@@ -11,6 +11,7 @@ use super::Component;
 use super::failure::{Stop, check_output_size, classify};
 use super::host::{FlowHost, HostState, LogSink};
 use super::interface::{Guest, Linkage};
+use super::random::Seed;
 use crate::clock::Clock;
 use crate::domain::limits::DEFAULT_MEMORY_BYTES;
 use crate::domain::run::default_name;
@@ -35,6 +36,10 @@ pub struct Job {
     pub settings: Arc<Settings>,
     pub clock: Clock,
     pub sink: Arc<dyn LogSink>,
+    /// What its random numbers follow from.
+    pub seed: Seed,
+    /// Whether times and sleeps are those of the flow, so that its guest can be called again.
+    pub durable: bool,
     /// What a flow runs its children with; none for tasks.
     pub flow: Option<Arc<dyn FlowHost>>,
     pub logged_bytes: AtomicU64,
@@ -179,6 +184,10 @@ impl Open {
             (Some(Err(error)), _) => Err(classify(&error, &job.settings.limits, &self.store.data().stderr_tail())),
             (None, failure) => Err(failure.expect("a call without result was interrupted")),
         };
+        let mut result = result;
+        if let Err(failure) = &mut result {
+            self.store.data().explain(failure);
+        }
         let label = self.store.data_mut().take_label().filter(|_| result.is_ok());
         Outcome { result, label, usage, children: None }
     }

@@ -1,7 +1,7 @@
 //! One attempt as one visible pipeline, and what becomes of the run after it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
 use jiff::SignedDuration;
@@ -16,7 +16,7 @@ use crate::domain::retry::human_ms;
 use crate::domain::{
     Failure, FailureKind, Kind, Outcome, Run, RunId, SettingsPatch, State, Timestamp, Transition, after_attempt,
 };
-use crate::store::Write;
+use crate::store::Claimed;
 use crate::wasm::{Component, FlowHost, Job, Level, LogSink};
 
 /// What a run is carried out with.
@@ -32,14 +32,15 @@ pub(super) struct Execution<'a> {
 }
 
 /// Carries out a claimed top-level run: one attempt, after which it is final or given back.
-pub(super) async fn carry_out(worker: &Arc<Worker>, run: Run, permit: Slot, token: CancellationToken) {
+pub(super) async fn carry_out(worker: &Arc<Worker>, claimed: Claimed, permit: Slot, token: CancellationToken) {
+    let Claimed { run, resumed } = claimed;
     let inherited = run.settings.clone().unwrap_or_default();
     let planned = worker.app.plan(&run).map(Arc::new);
     let live = Arc::new(Live::new(run, true));
     let (outcome, transition) = match &planned {
         Ok(plan) => {
             let execution = Execution { worker, live: &live, plan, token: &token, depth: 0, inherited: &inherited };
-            let (outcome, log) = execution.attempt().await;
+            let (outcome, log) = execution.attempt(permit, resumed).await;
             let transition = execution.after(&outcome, &log);
             (outcome, transition)
         }
@@ -48,36 +49,22 @@ pub(super) async fn carry_out(worker: &Arc<Worker>, run: Run, permit: Slot, toke
             (Outcome::failed(failure), Transition::Final(State::Failed))
         }
     };
-    drop(permit);
     settle(worker, &live, &outcome, transition).await;
 }
 
 /// Puts the end of a top-level run's attempt on record, and tells who waits for it.
 async fn settle(worker: &Arc<Worker>, live: &Live, outcome: &Outcome, transition: Transition) {
     let now = worker.app.clock.now();
-    let cancelled = matches!(&outcome.result, Err(failure) if failure.kind == FailureKind::Cancelled);
     let run = live.run();
-    let ticket = if cancelled && worker.abandoning.is_cancelled() {
-        let reason = "given back while the server stopped".to_owned();
-        let history = Write::History { run_id: run.id, at: now, state: State::Scheduled, reason };
-        let give_back = |run: &mut Run| {
-            schedule(run, now);
-            run.worker = None;
-            // This attempt does not count; the next one has its number.
-            run.attempt -= 1;
-        };
-        live.record(&worker.app, give_back, [history])
-    } else {
-        match transition {
-            Transition::Final(state) => live.record(&worker.app, |run| finish(run, state, outcome, now), []),
-            Transition::Retry { at, .. } => {
-                let ended = ended_attempt(&run, outcome, now);
-                let retry = |run: &mut Run| {
-                    schedule(run, at);
-                    run.worker = None;
-                };
-                live.record(&worker.app, retry, [ended])
-            }
+    let ticket = match transition {
+        Transition::Final(state) => live.record(&worker.app, |run| finish(run, state, outcome, now), []),
+        Transition::Retry { at, .. } => {
+            let ended = ended_attempt(&run, outcome, now);
+            let retry = |run: &mut Run| {
+                schedule(run, at);
+                run.worker = None;
+            };
+            live.record(&worker.app, retry, [ended])
         }
     };
     if let Some(ticket) = ticket {
@@ -104,12 +91,19 @@ fn schedule(run: &mut Run, at: Timestamp) {
     run.state = State::Scheduled;
     run.scheduled_at = at;
     run.started_at = None;
+    // It ended by itself: its worker did not die of it.
+    run.rescues = 0;
 }
 
 impl Execution<'_> {
     /// Carries out a child to its end: attempts, with the delays between them. Holds a slot only while a task's
     /// sandbox is open.
     pub(super) async fn to_end(&self) -> (State, Outcome) {
+        let (attempt, scheduled_at, mut resumed) = self.live.begun();
+        // A delay that began before its flow went on.
+        if attempt > 0 && !resumed && !self.sleep_until(scheduled_at).await {
+            return (State::Cancelled, Outcome::failed(cancelled()));
+        }
         loop {
             let permit = match self.permit().await {
                 Ok(permit) => permit,
@@ -118,22 +112,30 @@ impl Execution<'_> {
                     return (state, Outcome::failed(failure));
                 }
             };
-            let now = self.worker.app.clock.now();
-            self.live.start(self.worker.store(), now);
-            let (outcome, log) = self.attempt().await;
-            drop(permit);
+            match resumed {
+                true => self.live.resume(self.worker.store()),
+                false => self.live.start(self.worker.store(), self.worker.app.clock.now()),
+            }
+            let (outcome, log) = self.attempt(permit, std::mem::take(&mut resumed)).await;
             match self.after(&outcome, &log) {
                 Transition::Final(state) => return (state, outcome),
                 Transition::Retry { at, .. } => {
                     let now = self.worker.app.clock.now();
                     let ended = ended_attempt(&self.live.run(), &outcome, now);
                     self.live.record(&self.worker.app, |run| schedule(run, at), [ended]);
-                    tokio::select! {
-                        () = self.worker.app.clock.sleep_until(at) => {}
-                        () = self.token.cancelled() => return (State::Cancelled, Outcome::failed(cancelled())),
+                    if !self.sleep_until(at).await {
+                        return (State::Cancelled, Outcome::failed(cancelled()));
                     }
                 }
             }
+        }
+    }
+
+    /// False where it was cancelled before.
+    async fn sleep_until(&self, at: Timestamp) -> bool {
+        tokio::select! {
+            () = self.worker.app.clock.sleep_until(at) => true,
+            () = self.token.cancelled() => false,
         }
     }
 
@@ -154,8 +156,9 @@ impl Execution<'_> {
         }
     }
 
-    /// One attempt: load the component, open a fresh sandbox, call, classify. The run is `running` already.
-    async fn attempt(&self) -> (Outcome, Arc<RunLog>) {
+    /// One attempt: load the component, open a fresh sandbox, call, classify. The run is `running` already; a flow's
+    /// attempt may have been begun before, and is `resumed`.
+    async fn attempt(&self, permit: Slot, resumed: bool) -> (Outcome, Arc<RunLog>) {
         let app = &self.worker.app;
         let run = Arc::new(self.live.run());
         let log = Arc::new(RunLog {
@@ -165,6 +168,7 @@ impl Execution<'_> {
             run_id: run.id,
             attempt: run.attempt,
             lines: AtomicU32::new(0),
+            recorded: AtomicU32::new(0),
         });
         let plan = self.plan;
         let load = || app.wasm.load(&plan.version.module.digest, plan.settings.metering);
@@ -177,16 +181,28 @@ impl Execution<'_> {
         };
         let outcome = match run.kind {
             Kind::Task => component.call(self.job(run.clone(), &log, None), self.interrupted(&run)).await,
-            Kind::Flow => self.flow_attempt(component, run, &log).await,
+            Kind::Flow => self.flow_attempt(component, run, &log, resumed).await,
         };
+        drop(permit);
         (outcome, log)
     }
 
-    async fn flow_attempt(&self, component: &Component, run: Arc<Run>, log: &Arc<RunLog>) -> Outcome {
+    async fn flow_attempt(
+        &self,
+        component: &Component,
+        run: Arc<Run>,
+        log: &Arc<RunLog>,
+        resumed: bool,
+    ) -> Outcome {
         let flow = FlowRun::new(self, &run);
         self.worker.hold_flow(&flow, self.token.clone());
-        let host: Arc<dyn FlowHost> = flow.clone();
-        let mut outcome = component.call(self.job(run.clone(), log, Some(host)), self.interrupted(&run)).await;
+        if resumed && let Ok(lines) = self.worker.store().count_lines(run.id, run.attempt) {
+            log.recorded.store(lines, Ordering::Relaxed);
+        }
+        let mut outcome = match flow.load_past(resumed).await {
+            Ok(()) => self.call_flow(component, &run, log, &flow).await,
+            Err(failure) => Outcome::failed(failure),
+        };
         if outcome.result.is_ok() {
             // A flow is over only when its children are.
             tokio::select! {
@@ -206,14 +222,39 @@ impl Execution<'_> {
         outcome
     }
 
-    fn job(&self, run: Arc<Run>, log: &Arc<RunLog>, flow: Option<Arc<dyn FlowHost>>) -> Arc<Job> {
+    async fn call_flow(
+        &self,
+        component: &Component,
+        run: &Arc<Run>,
+        log: &Arc<RunLog>,
+        flow: &Arc<FlowRun>,
+    ) -> Outcome {
+        let interrupted = async {
+            tokio::select! {
+                failure = self.interrupted(run) => failure,
+                failure = flow.stopped() => failure,
+            }
+        };
+        let mut outcome = component.call(self.job(run.clone(), log, Some(flow)), Box::pin(interrupted)).await;
+        // What ends the guest from outside ends it anywhere.
+        let ended_itself = outcome.result.as_ref().err().is_none_or(|failure| failure.kind.is_of_the_guest());
+        if ended_itself && let Some(failure) = flow.unclaimed() {
+            outcome.result = Err(failure);
+        }
+        outcome
+    }
+
+    fn job(&self, run: Arc<Run>, log: &Arc<RunLog>, flow: Option<&Arc<FlowRun>>) -> Arc<Job> {
+        let seeded_by = flow.map_or((run.id, run.attempt), |flow| flow.seeded_by());
         Arc::new(Job {
+            seed: self.worker.app.secret.of(seeded_by.0, seeded_by.1),
+            durable: flow.is_some_and(|flow| flow.is_durable()),
             run,
             title: self.plan.title.clone(),
             settings: self.plan.settings.clone(),
             clock: self.worker.app.clock.clone(),
             sink: log.clone(),
-            flow,
+            flow: flow.map(|flow| flow.clone() as Arc<dyn FlowHost>),
             logged_bytes: AtomicU64::new(0),
         })
     }

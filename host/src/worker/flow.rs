@@ -1,13 +1,17 @@
-//! A flow's children: in which order they were submitted and finished, which wait and which run.
+//! One execution of a flow: what its guest asks for, and the children that come of it.
 
 mod children;
+mod host;
+mod past;
 mod requests;
+mod time;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -15,19 +19,19 @@ use super::executor::{Execution, cancelled, our_mistake};
 use super::live::{Live, finish};
 use super::{Worker, lock};
 use crate::app::Version;
-use crate::domain::fingerprint::fingerprint;
 use crate::domain::ids::Family;
 use crate::domain::run::Parent;
 use crate::domain::{Failure, FailureKind, Kind, Outcome, Run, RunId, SettingsPatch, State, StateCounts};
-use crate::wasm::{FlowHost, Stop, Submit};
 use children::{Children, Interest, Kept, Work};
+use past::TakenOver;
+use time::Time;
 
 /// How deeply flows may lie in each other.
 const MAX_DEPTH: u32 = 32;
 /// A flow's `submit` waits while it has this many unfinished children in memory.
 const MAX_UNFINISHED: usize = 1000;
 
-/// One execution of a flow, as the host of its guest.
+/// One attempt of a flow, as the host of its guest.
 pub(super) struct FlowRun {
     this: Weak<FlowRun>,
     worker: Arc<Worker>,
@@ -40,8 +44,18 @@ pub(super) struct FlowRun {
     /// Cancels all children.
     token: CancellationToken,
     children: Mutex<Children>,
+    time: Mutex<Time>,
+    /// What earlier generations left, where there are any.
+    taken_over: Mutex<TakenOver>,
+    /// The run whose times and random numbers this one has; its own where that is not set.
+    origin: OnceLock<RunId>,
+    /// The child that the flow's own task carries out.
+    inline: Mutex<Option<BoxFuture<'static, ()>>>,
     /// Something came that the flow's own task waits for.
     progress: Notify,
+    /// Why the guest must not go on, once it must not.
+    stopped: OnceLock<Failure>,
+    stop: Notify,
 }
 
 impl FlowRun {
@@ -57,7 +71,13 @@ impl FlowRun {
             max_children: execution.plan.settings.limits.children,
             token: execution.token.child_token(),
             children: Mutex::default(),
+            time: Mutex::new(Time::starting_at(run.started_at.unwrap_or(run.created_at))),
+            taken_over: Mutex::default(),
+            origin: OnceLock::new(),
+            inline: Mutex::default(),
             progress: Notify::new(),
+            stopped: OnceLock::new(),
+            stop: Notify::new(),
         })
     }
 
@@ -69,9 +89,38 @@ impl FlowRun {
         self.run.attempt
     }
 
+    pub(super) fn is_durable(&self) -> bool {
+        self.run.durable
+    }
+
+    /// The run and attempt whose random numbers the guest draws: the same for all executions of a durable flow.
+    pub(super) fn seeded_by(&self) -> (RunId, u32) {
+        match self.run.durable {
+            true => (self.origin.get().copied().unwrap_or(self.run.id), 0),
+            false => (self.run.id, self.run.attempt),
+        }
+    }
+
     /// How the children ended, once all are over.
     pub(super) fn ended(&self) -> StateCounts {
         self.children().ended.clone()
+    }
+
+    /// Ends the guest with a failure, at its next wait at the latest.
+    fn stop(&self, failure: Failure) {
+        // The first reason is the one that tells.
+        let _ = self.stopped.set(failure);
+        self.stop.notify_one();
+    }
+
+    /// Resolves once the guest must not go on.
+    pub(super) async fn stopped(&self) -> Failure {
+        loop {
+            if let Some(failure) = self.stopped.get() {
+                return failure.clone();
+            }
+            self.stop.notified().await;
+        }
     }
 
     /// Cancels one child that is in memory.
@@ -105,6 +154,7 @@ impl FlowRun {
     /// Cancels all children and resolves once they are over.
     pub(super) async fn cancel_children(&self) {
         self.token.cancel();
+        *lock(&self.inline) = None;
         let not_running = self.children().take_idle();
         for (seq, live) in not_running {
             self.finished(seq, &live, State::Cancelled, &Outcome::failed(cancelled()));
@@ -116,10 +166,15 @@ impl FlowRun {
     fn spawn(&self, children: &mut Children, seq: u32, work: Work) {
         let Some(flow) = self.this.upgrade() else { return };
         children.set_running(seq, &work);
+        let abandoning = self.worker.abandoning.clone();
         self.worker.guests.spawn(async move {
             let live = work.live.clone();
-            if AssertUnwindSafe(flow.carry_out(seq, work)).catch_unwind().await.is_err() {
-                flow.finished(seq, &live, State::Crashed, &Outcome::failed(our_mistake()));
+            tokio::select! {
+                ended = AssertUnwindSafe(flow.carry_out(seq, work)).catch_unwind() => if ended.is_err() {
+                    flow.finished(seq, &live, State::Crashed, &Outcome::failed(our_mistake()));
+                },
+                // Where it is a flow, it is in memory no longer.
+                () = abandoning.cancelled() => flow.worker.release(live.run().id, live.begun().0),
             }
         });
     }
@@ -136,6 +191,9 @@ impl FlowRun {
                 false => (State::Failed, failure),
             };
             self.finished(seq, &live, state, &Outcome::failed(failure));
+            return;
+        }
+        if self.take_over(&mut self.children(), seq, &live) {
             return;
         }
         let (state, outcome) = Execution {
@@ -155,16 +213,34 @@ impl FlowRun {
     fn finished(&self, seq: u32, live: &Live, state: State, outcome: &Outcome) {
         let now = self.worker.app.clock.now();
         let mut children = self.children();
-        let no = children.next_no();
+        self.end_in(&mut children, seq, live, &outcome.result, |run| finish(run, state, outcome, now));
+    }
+
+    /// As `finished`, with `end` to enter the end into the run.
+    fn end_in(
+        &self,
+        children: &mut Children,
+        seq: u32,
+        live: &Live,
+        result: &Result<Arc<str>, Failure>,
+        end: impl FnOnce(&mut Run),
+    ) {
+        // What ends since its flow does is nothing that the flow's guest is told.
+        let no = (!self.token.is_cancelled()).then(|| children.next_no());
+        let mut end_state = (State::Completed, Timestamp::MIN);
         let end = |run: &mut Run| {
-            finish(run, state, outcome, now);
-            run.event_no = Some(no);
+            end(run);
+            run.event_no = no;
+            end_state = (run.state, run.finished_at.unwrap_or_default());
         };
         let Some(ticket) = live.record(&self.worker.app, end, []) else {
             return;
         };
-        for (seq, work) in children.finish(seq, state, &outcome.result, ticket) {
-            self.spawn(&mut children, seq, work);
+        let (state, at) = end_state;
+        let kept = children.keep(result);
+        let end = children::End { kept, ticket, at, is_told: no.is_some() };
+        for (seq, work) in children.finish(seq, state, end) {
+            self.spawn(children, seq, work);
         }
         if children.concerns_the_flow(seq) {
             self.progress.notify_one();
@@ -184,128 +260,13 @@ impl FlowRun {
         }
     }
 
-    fn children(&self) -> MutexGuard<'_, Children> {
-        lock(&self.children)
-    }
-}
-
-/// What the flow's guest finds when it waits for a child.
-enum Found {
-    Finished(Kept, crate::store::Ticket),
-    /// It was held back for this: the flow's own task carries it out.
-    Held(Work),
-    Running,
-}
-
-impl FlowRun {
-    fn find(&self, seq: u32) -> Found {
-        let mut children = self.children();
-        if let Some((kept, ticket)) = children.result(seq) {
-            return Found::Finished(kept, ticket);
-        }
-        match children.take_held() {
-            Some((held, work)) if held == seq => {
-                children.set_inline(seq, &work);
-                return Found::Held(work);
-            }
-            Some((held, work)) => self.spawn(&mut children, held, work),
-            None => {}
-        }
-        children.interest = Interest::Child(seq);
-        Found::Running
-    }
-}
-
-impl FlowHost for FlowRun {
-    fn submit(&self, submit: Submit) -> BoxFuture<'_, Result<u32, Stop>> {
-        Box::pin(async move {
-            loop {
-                self.unless_ending().await;
-                {
-                    let mut children = self.children();
-                    if let Some((seq, work)) = children.take_held() {
-                        self.spawn(&mut children, seq, work);
-                    }
-                    if children.len() >= self.max_children {
-                        let message = format!(
-                            "too many children: the limit is {}; raise `limits.children` or submit fewer",
-                            self.max_children
-                        );
-                        return Err(Stop(Failure::new(FailureKind::TooManyChildren, message)));
-                    }
-                    if children.unfinished < MAX_UNFINISHED {
-                        return Ok(self.admit(&mut children, submit));
-                    }
-                    children.interest = Interest::Any;
-                }
-                self.progress.notified().await;
-            }
-        })
-    }
-
-    fn child_id(&self, seq: u32) -> RunId {
-        self.family.child(seq)
-    }
-
-    fn wait(&self, seq: u32) -> BoxFuture<'_, Result<Arc<str>, Failure>> {
-        Box::pin(async move {
-            loop {
-                match self.find(seq) {
-                    Found::Finished(kept, ticket) => {
-                        self.unless_ending().await;
-                        self.worker.store().on_record(ticket).await;
-                        // A flow whose children never make it wait gives its neighbours their turn here.
-                        tokio::task::coop::consume_budget().await;
-                        let result = self.result(seq, kept);
-                        let print = result.as_ref().ok().and_then(|json| fingerprint(json));
-                        self.children().saw(seq, print);
-                        return result;
-                    }
-                    Found::Held(work) => self.carry_out(seq, work).await,
-                    Found::Running => self.progress.notified().await,
-                }
-            }
-        })
-    }
-
-    fn nth_finished(&self, n: usize) -> BoxFuture<'_, u32> {
-        Box::pin(async move {
-            loop {
-                let found = {
-                    let mut children = self.children();
-                    if let Some((seq, work)) = children.take_held() {
-                        self.spawn(&mut children, seq, work);
-                    }
-                    children.interest = Interest::Any;
-                    children.nth_finished(n)
-                };
-                match found {
-                    Some((seq, ticket)) => {
-                        self.unless_ending().await;
-                        self.worker.store().on_record(ticket).await;
-                        tokio::task::coop::consume_budget().await;
-                        self.children().saw(seq, None);
-                        return seq;
-                    }
-                    None => self.progress.notified().await,
-                }
-            }
-        })
-    }
-}
-
-impl FlowRun {
-    /// Never resolves once the flow is to end: what became of its children then is no outcome that its guest could go
-    /// on with, and its call is dropped.
-    async fn unless_ending(&self) {
-        if self.token.is_cancelled() {
-            std::future::pending().await
-        }
-    }
-
     /// Whether a child of that kind would lie too deep.
     fn too_deep(&self, kind: Kind) -> Option<Failure> {
         let too_deep = kind == Kind::Flow && self.depth + 1 >= MAX_DEPTH;
         too_deep.then(|| Failure::new(FailureKind::Denied, format!("denied: flows nest at most {MAX_DEPTH} deep")))
+    }
+
+    fn children(&self) -> MutexGuard<'_, Children> {
+        lock(&self.children)
     }
 }

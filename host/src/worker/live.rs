@@ -38,6 +38,12 @@ impl Live {
         state.run.clone()
     }
 
+    /// The number of its last attempt, when it is due, and whether that attempt was begun and is to go on.
+    pub(super) fn begun(&self) -> (u32, Timestamp, bool) {
+        let run = &lock(&self.state).run;
+        (run.attempt, run.scheduled_at, run.state == State::Running && run.attempt > 0)
+    }
+
     pub(super) fn root_id(&self) -> RunId {
         lock(&self.state).run.root_id
     }
@@ -45,7 +51,7 @@ impl Live {
     /// The number of the current attempt among those that use up retries: what was lost with its worker does not.
     pub(super) fn attempt_that_counts(&self) -> u32 {
         let run = &lock(&self.state).run;
-        run.attempt - run.rescues.min(run.attempt - 1)
+        run.attempt - run.uncounted.min(run.attempt - 1)
     }
 
     /// Starts the next attempt.
@@ -62,6 +68,14 @@ impl Live {
             let row = state.row();
             store.append([row]);
         }
+    }
+
+    /// Goes on with the attempt that was begun before.
+    pub(super) fn resume(&self, store: &Store) {
+        let mut state = lock(&self.state);
+        state.run.wake_at = None;
+        let row = state.row();
+        store.append([row]);
     }
 
     /// Changes the run and queues its row, with `more` writes after it if it was not final before. Returns the writes'
@@ -99,6 +113,20 @@ impl LiveState {
         let run = self.run.clone();
         if std::mem::replace(&mut self.on_record, true) { Write::Update(run) } else { Write::Insert(run) }
     }
+}
+
+/// Enters the end that a run of an earlier generation had into one that was asked for in the same words.
+pub(super) fn copy_end(run: &mut Run, old: &Run, origin: RunId) {
+    run.state = old.state;
+    run.reused_from = Some(origin);
+    run.attempt = old.attempt;
+    run.generation = old.generation;
+    run.started_at = old.started_at;
+    run.finished_at = old.finished_at;
+    run.usage = old.usage;
+    run.label = old.label.clone();
+    run.children = old.children.clone();
+    run.result = old.result.clone();
 }
 
 /// Enters the end of the last attempt into a run.
@@ -140,15 +168,21 @@ pub(super) struct RunLog {
     pub run_id: RunId,
     pub attempt: u32,
     pub lines: AtomicU32,
+    /// So many of the attempt's lines are on record: a flow that is called again says them again.
+    pub recorded: AtomicU32,
 }
 
 impl LogSink for RunLog {
     fn write(&self, level: Level, message: String) {
+        let line = self.lines.fetch_add(1, Ordering::Relaxed);
+        if line < self.recorded.load(Ordering::Relaxed) {
+            return;
+        }
         self.store.append([Write::Log(LogLine {
             root_id: self.root_id,
             run_id: self.run_id,
             attempt: self.attempt,
-            line: self.lines.fetch_add(1, Ordering::Relaxed),
+            line,
             at: self.clock.now(),
             level: level as u8,
             message,

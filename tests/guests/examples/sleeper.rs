@@ -32,4 +32,10 @@ fn naps(n: u32, ms: u64) -> Result<u64> {
     runs.iter().map(|run| run.wait()).sum()
 }
 
-export_module!(flows: [flow_sleeps, naps], tasks: [nap, measured]);
+/// A nap for each of `ms`, all at the same time.
+#[flow]
+fn naps_of(ms: Vec<u64>) -> Result<Vec<u64>> {
+    nap::map(ms)
+}
+
+export_module!(flows: [flow_sleeps, naps, naps_of], tasks: [nap, measured]);

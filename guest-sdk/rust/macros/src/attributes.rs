@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use syn::meta::ParseNestedMeta;
 use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Error, ExprArray, Lit, LitFloat, LitInt, LitStr, Result, Token};
+use syn::{Error, ExprArray, Lit, LitBool, LitFloat, LitInt, LitStr, Result, Token};
 
 use crate::literals::{duration_ms, json_string, not_one_of, size_bytes};
 
@@ -20,6 +20,7 @@ const KNOWN: &[&str] = &[
     "run_name",
     "tags",
     "limits",
+    "durable",
 ];
 const KNOWN_LIMITS: &[&str] = &["fuel", "memory", "timeout", "output", "log", "children"];
 const MAX_RETRIES: u64 = 1_000;
@@ -33,6 +34,7 @@ pub(crate) struct Attributes {
     pub(crate) tags: Option<String>,
     pub(crate) retries: Vec<(&'static str, String)>,
     pub(crate) limits: Vec<(&'static str, String)>,
+    pub(crate) durable: Option<LitBool>,
     seen: Vec<String>,
 }
 
@@ -67,6 +69,7 @@ impl Attributes {
             "max_delay" => self.retries.push(("max_delay_ms", duration(meta)?)),
             "jitter" => self.retries.push(("jitter", jitter(meta)?)),
             "timeout" => self.limit("timeout_ms", meta, duration)?,
+            "durable" => self.durable = Some(meta.value()?.parse()?),
             "limits" => meta.parse_nested_meta(|limit| self.take_limit(&limit))?,
             _ => return Err(not_one_of(span_of(meta), "attribute", &name, KNOWN)),
         }

@@ -24,6 +24,11 @@ pub(crate) fn entry(kind: Kind, attributes: TokenStream, item: TokenStream) -> R
     let parameters = signature::parameters(&function)?;
     let attributes = Attributes::parse(attributes)?;
     check_run_name(&attributes, &parameters)?;
+    if kind == Kind::Task
+        && let Some(durable) = &attributes.durable
+    {
+        return Err(Error::new(durable.span(), "`durable` is of flows; a task whose worker is lost runs again"));
+    }
 
     let constants = constants(kind, &function, &attributes);
     let output = Output::of(&function.sig.output);
@@ -63,6 +68,7 @@ fn constants(kind: Kind, function: &ItemFn, attributes: &Attributes) -> String {
     member("retries", object(&attributes.retries));
     member("limits", object(&attributes.limits));
     member("tags", attributes.tags.clone());
+    member("durable", attributes.durable.as_ref().map(|durable| durable.value.to_string()));
     format!("{{{}}}", members.join(","))
 }
 

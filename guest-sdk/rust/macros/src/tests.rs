@@ -34,6 +34,7 @@ fn attributes_are_refused_at_their_place() {
     refused("limits(memory = \"64 M\")", PLAIN, "`64 M` is not a size", "\"64 M\"");
     refused("limits(ram = 1)", PLAIN, "unknown limit `ram`; there are `fuel`", "ram");
     refused("tags = [1]", PLAIN, "a tag is text", "1");
+    refused("durable = false", PLAIN, "`durable` is of flows", "false");
     refused("title = \"\"", PLAIN, "1 to 200 characters", "\"\"");
 }
 

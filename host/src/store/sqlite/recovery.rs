@@ -3,13 +3,15 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
+use super::journal::count_events;
 use super::rows::{Json, RUN, micros, run};
 use super::{Result, Store};
-use crate::domain::{Attempt, Failure, FailureKind, Run, RunId, State};
+use crate::domain::{Attempt, Failure, FailureKind, Kind, Run, RunId, State};
 use crate::store::{Recovered, StoreError, Write};
 
 /// A run whose worker died this often while it ran is not tried again: it may be what kills them.
 const MAX_RESCUES: u32 = 2;
+const STOPPED: &str = "given back while the server stopped";
 
 impl Store {
     /// Enters a worker in the books.
@@ -32,6 +34,15 @@ impl Store {
     /// Settles what a worker that died left unfinished. Only for whoever holds the data directory: every run that a
     /// worker holds is taken for lost.
     pub fn recover(&self, now: Timestamp) -> Result<Recovered> {
+        self.settle_all(Loss::Died, now)
+    }
+
+    /// As `recover`, for what a worker leaves unfinished that stops: it is held against no run.
+    pub fn give_back(&self, now: Timestamp) -> Result<Recovered> {
+        self.settle_all(Loss::Stopped, now)
+    }
+
+    fn settle_all(&self, loss: Loss, now: Timestamp) -> Result<Recovered> {
         self.transact(|transaction| {
             let sql = format!("{RUN} WHERE r.finished_at IS NULL AND r.worker_id IS NOT NULL");
             let mut lost = Vec::new();
@@ -51,40 +62,80 @@ impl Store {
                 }
             }
             for run in lost {
-                settle(transaction, run, now, &mut recovered)?;
+                settle(transaction, run, loss, now, &mut recovered)?;
             }
+            recovered.cancelled += cancel_orphans(transaction, now)?;
             Ok(recovered)
+        })
+    }
+
+    /// Gives a worker what one generation of a flow left unfinished, so that it alone decides on it from now on.
+    pub fn adopt_children(&self, parent: RunId, generation: u32, worker: i64) -> Result<()> {
+        let family = RunId::children(parent, generation);
+        self.transact(|transaction| {
+            let sql = "UPDATE runs SET worker_id = ? WHERE id BETWEEN ? AND ? AND parent_id = ? AND finished_at IS NULL";
+            let ids = params![worker, family.start().as_bytes(), family.end().as_bytes(), parent.as_bytes()];
+            transaction.prepare_cached(sql)?.execute(ids)?;
+            Ok(())
         })
     }
 }
 
-fn settle(transaction: &Connection, mut run: Run, now: Timestamp, recovered: &mut Recovered) -> Result<()> {
-    let lost = Failure::new(FailureKind::WorkerLost, "the worker died while it ran");
-    let reason = if run.state == State::Cancelling {
+/// How a worker went away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    Died,
+    Stopped,
+}
+
+fn settle(
+    transaction: &Connection,
+    mut run: Run,
+    loss: Loss,
+    now: Timestamp,
+    recovered: &mut Recovered,
+) -> Result<()> {
+    let mut reason = None;
+    let mut told = None;
+    if run.state == State::Cancelling {
         run.state = State::Cancelled;
-        "cancelled while its worker was gone"
-    } else if run.parent.is_some() {
-        // Its flow starts from the beginning and submits its children anew.
-        run.state = State::Cancelled;
-        "its flow starts again after the loss of its worker"
-    } else if run.rescues >= MAX_RESCUES {
-        run.state = State::Crashed;
-        run.failure = Some(lost.clone().into());
-        "its worker died again and again"
-    } else {
-        if run.state == State::Running {
-            run.rescues += 1;
-            record_lost_attempt(transaction, &run, lost, now)?;
+        reason = Some("cancelled while its worker was gone");
+    } else if run.state == State::Running {
+        if loss == Loss::Died {
+            told = count_rescue(transaction, &mut run)?;
         }
-        run.state = State::Scheduled;
-        run.scheduled_at = now;
-        "given back after the loss of its worker"
-    };
-    match run.state {
-        State::Scheduled => {
-            recovered.scheduled += 1;
-            run.worker = None;
+        if run.rescues > MAX_RESCUES {
+            run.state = State::Crashed;
+            run.failure = Some(lost().into());
+            reason = Some("its worker died again and again");
+        } else if run.kind == Kind::Flow && run.durable {
+            run.wake_at = Some(now);
+            reason = Some(match loss {
+                Loss::Died => "resumed after worker loss",
+                Loss::Stopped => STOPPED,
+            });
+        } else {
+            match loss {
+                Loss::Died => {
+                    record_lost_attempt(transaction, &run, now)?;
+                    run.uncounted += 1;
+                    reason = Some("given back after the loss of its worker");
+                }
+                Loss::Stopped => {
+                    // This attempt does not count; the next one has its number.
+                    run.attempt -= 1;
+                    reason = Some(STOPPED);
+                }
+            }
+            run.state = State::Scheduled;
+            run.scheduled_at = now;
             run.started_at = None;
+        }
+    }
+    match run.state {
+        State::Scheduled | State::Running => {
+            recovered.given_back += 1;
+            run.worker = None;
         }
         State::Crashed => recovered.crashed += 1,
         _ => recovered.cancelled += 1,
@@ -93,7 +144,8 @@ fn settle(transaction: &Connection, mut run: Run, now: Timestamp, recovered: &mu
     // Past the rule for live workers, which keeps what is to be cancelled from going on.
     transaction.execute(
         "UPDATE runs SET state = ?2, finished_at = ?3, failure = ?4, rescues = ?5, scheduled_at = ?6, started_at = ?7,
-            worker_id = ?8 WHERE id = ?1",
+            worker_id = ?8, wake_at = ?9, uncounted = ?10, rescued_at_no = coalesce(?11, rescued_at_no),
+            attempt = ?12 WHERE id = ?1",
         params![
             run.id.as_bytes(),
             run.state.as_str(),
@@ -102,20 +154,109 @@ fn settle(transaction: &Connection, mut run: Run, now: Timestamp, recovered: &mu
             run.rescues,
             micros(run.scheduled_at),
             run.started_at.map(micros),
-            run.worker
+            run.worker,
+            run.wake_at.map(micros),
+            run.uncounted,
+            told,
+            run.attempt,
         ],
     )?;
-    let history = Write::History { run_id: run.id, at: now, state: run.state, reason: reason.to_owned() };
-    super::writes::apply(transaction, &history)?;
+    if run.state.is_final() {
+        number_the_end(transaction, run.id)?;
+    }
+    if let Some(reason) = reason {
+        let history = Write::History { run_id: run.id, at: now, state: run.state, reason: reason.to_owned() };
+        super::writes::apply(transaction, &history)?;
+    }
+    if run.kind == Kind::Flow && !run.durable {
+        // It starts anew, with children of its own.
+        cancel_children(transaction, run.id, now)?;
+    }
     Ok(())
 }
 
-fn record_lost_attempt(transaction: &Connection, run: &Run, lost: Failure, now: Timestamp) -> Result<()> {
+/// Counts the loss of a worker against a run whose guest may have been what killed it: one that ran, not one that
+/// waited. Returns how many events a flow was told until then, where it counts.
+fn count_rescue(transaction: &Connection, run: &mut Run) -> Result<Option<i64>> {
+    if run.kind == Kind::Task || !run.durable {
+        run.rescues += 1;
+        return Ok(None);
+    }
+    let family = RunId::children(run.id, run.generation);
+    let waits: bool = transaction.query_row(
+        "SELECT EXISTS (SELECT 1 FROM runs WHERE id BETWEEN ?1 AND ?2 AND parent_id = ?3 AND finished_at IS NULL)
+            OR EXISTS (SELECT 1 FROM journal j WHERE run_id = ?3 AND generation = ?4 AND (kind = 'timer' OR kind = 'wait')
+                AND at > ?5 AND NOT EXISTS (SELECT 1 FROM journal WHERE run_id = ?3 AND generation = ?4 AND no > j.no))",
+        params![
+            family.start().as_bytes(),
+            family.end().as_bytes(),
+            run.id.as_bytes(),
+            run.generation,
+            run.started_at.map_or(0, micros)
+        ],
+        |row| row.get(0),
+    )?;
+    if waits {
+        return Ok(None);
+    }
+    let told = count_events(transaction, run.id, run.generation)?;
+    let told_then: i64 = transaction
+        .prepare_cached("SELECT rescued_at_no FROM runs WHERE id = ?")?
+        .query_row([run.id.as_bytes()], |row| row.get(0))?;
+    run.rescues = if told > told_then { 1 } else { run.rescues + 1 };
+    Ok(Some(told))
+}
+
+/// Gives the end of a child its number among those of its siblings.
+pub(super) fn number_the_end(transaction: &Connection, id: RunId) -> Result<()> {
+    let sql = "UPDATE runs SET event_no =
+            (SELECT coalesce(max(s.event_no), 0) + 1 FROM runs s
+             WHERE s.parent_id = runs.parent_id AND s.parent_generation = runs.parent_generation
+                AND s.id BETWEEN ?2 AND ?3)
+         WHERE id = ?1 AND parent_id IS NOT NULL AND event_no IS NULL";
+    let (first, last) = RunId::siblings(id).into_inner();
+    transaction.prepare_cached(sql)?.execute(params![id.as_bytes(), first.as_bytes(), last.as_bytes()])?;
+    Ok(())
+}
+
+/// Ends what nobody will carry out any more: children of flows that are over, or have begun another generation.
+fn cancel_orphans(transaction: &Connection, now: Timestamp) -> Result<usize> {
+    let mut cancelled = 0;
+    loop {
+        let ended = transaction.execute(
+            "UPDATE runs SET state = 'cancelled', finished_at = ?, wake_at = NULL
+             WHERE finished_at IS NULL AND parent_id IS NOT NULL AND EXISTS (SELECT 1 FROM runs p
+                WHERE p.id = runs.parent_id
+                    AND (p.finished_at IS NOT NULL OR p.generation > runs.parent_generation))",
+            [micros(now)],
+        )?;
+        if ended == 0 {
+            return Ok(cancelled);
+        }
+        // Those that were flows may have left children, too.
+        cancelled += ended;
+    }
+}
+
+fn cancel_children(transaction: &Connection, flow: RunId, now: Timestamp) -> Result<()> {
+    let ids = RunId::below(flow);
+    let sql = "UPDATE runs SET state = 'cancelled', finished_at = ?, wake_at = NULL
+        WHERE id BETWEEN ? AND ? AND parent_id = ? AND finished_at IS NULL";
+    let ids = params![micros(now), ids.start().as_bytes(), ids.end().as_bytes(), flow.as_bytes()];
+    transaction.prepare_cached(sql)?.execute(ids)?;
+    Ok(())
+}
+
+fn lost() -> Failure {
+    Failure::new(FailureKind::WorkerLost, "the worker died while it ran")
+}
+
+fn record_lost_attempt(transaction: &Connection, run: &Run, now: Timestamp) -> Result<()> {
     let Some(started_at) = run.started_at else { return Ok(()) };
     let attempt = Attempt {
         number: run.attempt,
         state: State::Crashed,
-        failure: Some(lost),
+        failure: Some(lost()),
         started_at,
         finished_at: Some(now),
         usage: run.usage,
@@ -129,10 +270,10 @@ fn record_lost_attempt(transaction: &Connection, run: &Run, lost: Failure, now: 
 pub(super) fn crash(transaction: &Connection, id: RunId, error: &StoreError, now: Timestamp) -> Result<()> {
     let failure = Failure::new(FailureKind::CorruptRecord, error.to_string());
     transaction.execute(
-        "UPDATE runs SET state = 'crashed', finished_at = ?2, failure = ?3 WHERE id = ?1",
+        "UPDATE runs SET state = 'crashed', finished_at = ?2, wake_at = NULL, failure = ?3 WHERE id = ?1",
         params![id.as_bytes(), micros(now), Json(&failure)],
     )?;
-    Ok(())
+    number_the_end(transaction, id)
 }
 
 #[cfg(test)]
@@ -161,12 +302,12 @@ mod tests {
                 VALUES (?1, ?1, 'task', 1, 'e', '{}', ?2, 'running', 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 'api')";
             store.transact(|connection| Ok(connection.execute(sql, params![[n; 16], input_sum])?)).expect("inserts");
         };
-        let sum = super::super::rows::checksum("{}");
+        let sum = crate::domain::fingerprint::checksum("{}");
         insert(1, sum);
         insert(2, sum + 1);
 
         let recovered = store.recover(Timestamp::UNIX_EPOCH).expect("recovers");
-        assert_eq!(recovered, Recovered { scheduled: 1, cancelled: 0, crashed: 1 });
+        assert_eq!(recovered, Recovered { given_back: 1, cancelled: 0, crashed: 1 });
         let whole = store.run(RunId(uuid::Uuid::from_bytes([1; 16]))).expect("reads").expect("is there");
         assert_eq!(whole.state, State::Scheduled);
         let damaged = store.run(RunId(uuid::Uuid::from_bytes([2; 16])));

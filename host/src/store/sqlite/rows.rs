@@ -7,9 +7,9 @@ use rusqlite::types::{ToSql, ToSqlOutput};
 use rusqlite::{Row, types::Type};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use twox_hash::XxHash3_64;
 
 use super::Result;
+use crate::domain::fingerprint::checksum;
 use crate::domain::run::Parent;
 use crate::domain::{Digest, Kind, Run, RunId, State, Trigger, Usage};
 use crate::store::StoreError;
@@ -24,7 +24,8 @@ macro_rules! select_run {
             ", r.settings, r.upstream, r.idempotency_key, r.state, r.generation, r.attempt, r.rescues, ",
             $result,
             ", r.failure, r.label, r.child_states, r.trigger, r.deployment, r.retry_of, r.created_at, r.scheduled_at,
-                r.started_at, r.finished_at, r.fuel, r.memory_peak_bytes, r.duration_us, r.worker_id, r.event_no
+                r.started_at, r.finished_at, r.fuel, r.memory_peak_bytes, r.duration_us, r.worker_id, r.event_no,
+                r.uncounted, r.journal_version, r.wake_at, r.reuse_from, r.reused_from, r.request_sum
             FROM runs r JOIN versions v ON v.id = r.version_id"
         )
     };
@@ -53,10 +54,6 @@ pub(super) fn micros(at: Timestamp) -> i64 {
 
 pub(super) fn usage_us(usage: &Usage) -> i64 {
     (usage.duration_ms * 1000.0).round() as i64
-}
-
-pub(super) fn checksum(text: &str) -> i64 {
-    XxHash3_64::oneshot(text.as_bytes()) as i64
 }
 
 /// Reads a run, and checks input and result against their checksums where they were selected.
@@ -105,6 +102,12 @@ pub(super) fn run(row: &Row<'_>) -> Result<Run> {
         usage: usage(row, 32)?,
         worker: row.get(35)?,
         event_no: row.get::<_, Option<i64>>(36)?.map(|no| no as u64),
+        uncounted: row.get(37)?,
+        durable: row.get::<_, u32>(38)? > 0,
+        wake_at: timestamp_or_null(row, 39)?,
+        reuse_from: row.get(40)?,
+        reused_from: run_id_or_null(row, 41)?,
+        request_sum: row.get(42)?,
     })
 }
 

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use super::filter::{self, Conditions};
 use super::logs::is_below;
+use super::recovery::number_the_end;
 use super::rows::{self, LISTED, RUN, json, micros, run, run_id, state, timestamp, usage};
 use super::{Result, Store};
 use crate::domain::attempt::HistoryItem;
@@ -179,6 +180,8 @@ impl Store {
             if run.state.is_final() {
                 return Ok(Cancelled::Already(run.state));
             }
+            // Nobody carries it out, nor its flow then, which is told when it goes on.
+            let ends_a_child = run.parent.filter(|_| run.worker.is_none());
             let mut open = vec![(run, reason)];
             let mut asked = false;
             while let Some((run, reason)) = open.pop() {
@@ -190,15 +193,33 @@ impl Store {
                 asked |= held;
                 let state = if held { State::Cancelling } else { State::Cancelled };
                 transaction
-                    .prepare_cached("UPDATE runs SET state = ?, finished_at = ? WHERE id = ?")?
+                    .prepare_cached("UPDATE runs SET state = ?, finished_at = ?, wake_at = NULL WHERE id = ?")?
                     .execute(params![state.as_str(), (!held).then_some(micros(now)), run.id.as_bytes()])?;
                 transaction
                     .prepare_cached("INSERT INTO history (run_id, at, state, reason) VALUES (?, ?, ?, ?)")?
                     .execute(params![run.id.as_bytes(), micros(now), state.as_str(), reason])?;
             }
+            if let Some(parent) = ends_a_child {
+                number_the_end(transaction, id)?;
+                wake(transaction, parent.id, now)?;
+            }
             Ok(if asked { Cancelled::Asked } else { Cancelled::AtOnce })
         })
     }
+}
+
+/// Has a parked flow go on now, and all above it.
+fn wake(transaction: &Connection, flow: RunId, now: Timestamp) -> Result<()> {
+    let mut next = Some(flow);
+    while let Some(id) = next {
+        transaction
+            .prepare_cached("UPDATE runs SET wake_at = min(wake_at, ?) WHERE id = ? AND wake_at IS NOT NULL")?
+            .execute(params![micros(now), id.as_bytes()])?;
+        let mut statement = transaction.prepare_cached("SELECT parent_id FROM runs WHERE id = ?")?;
+        let mut rows = statement.query([id.as_bytes()])?;
+        next = rows.next()?.map(|row| rows::run_id_or_null(row, 0)).transpose()?.flatten();
+    }
+    Ok(())
 }
 
 pub(super) fn select(connection: &Connection, id: RunId) -> Result<Option<Run>> {

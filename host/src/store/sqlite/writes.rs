@@ -2,7 +2,10 @@
 
 use rusqlite::{Connection, Result, params};
 
-use super::rows::{Json, checksum, micros, usage_us};
+use super::journal::journal_sum;
+use super::rows::{Json, micros, usage_us};
+use crate::domain::fingerprint::checksum;
+use crate::domain::journal::JOURNAL_VERSION;
 use crate::domain::run::{PREVIEW_BYTES, preview};
 use crate::domain::{Run, RunId};
 use crate::store::Write;
@@ -37,6 +40,21 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<()> {
             .prepare_cached("INSERT INTO history (run_id, at, state, reason) VALUES (?, ?, ?, ?)")?
             .execute(params![run_id.as_bytes(), micros(*at), state.as_str(), reason])
             .map(drop),
+        Write::Journal { run_id, generation, entry } => connection
+            .prepare_cached(
+                "INSERT INTO journal (run_id, generation, no, kind, key, value, at, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                run_id.as_bytes(),
+                generation,
+                entry.no,
+                entry.kind.as_str(),
+                entry.key,
+                entry.value.as_deref(),
+                micros(entry.at),
+                journal_sum(entry),
+            ])
+            .map(drop),
         Write::Log(line) => connection
             .prepare_cached(
                 "INSERT OR IGNORE INTO logs (root_id, run_id, attempt, line, at, level, message)
@@ -63,9 +81,10 @@ pub(super) fn insert_run(connection: &Connection, run: &Run) -> Result<()> {
             "INSERT INTO runs (id, parent_id, parent_generation, seq, root_id, kind, version_id, entry, name, input,
                 input_sum, settings, upstream, idempotency_key, state, generation, attempt, rescues, result, result_sum,
                 failure, label, created_at, scheduled_at, started_at, finished_at, fuel, memory_peak_bytes, duration_us,
-                worker_id, result_preview, child_states, trigger, deployment, retry_of, event_no)
+                worker_id, result_preview, child_states, trigger, deployment, retry_of, event_no, journal_version,
+                wake_at, reused_from, request_sum)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-                ?, ?)",
+                ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             run.id.as_bytes(),
@@ -105,6 +124,10 @@ pub(super) fn insert_run(connection: &Connection, run: &Run) -> Result<()> {
             run.deployment.as_deref(),
             run.retry_of.as_ref().map(RunId::as_bytes),
             run.event_no.map(|no| no as i64),
+            if run.durable { JOURNAL_VERSION } else { 0 },
+            run.wake_at.map(micros),
+            run.reused_from.as_ref().map(RunId::as_bytes),
+            run.request_sum,
         ])
         .map(drop)
 }
@@ -122,7 +145,7 @@ pub(super) fn update_run(connection: &Connection, run: &Run) -> Result<()> {
                 generation = ?4, attempt = ?5, rescues = ?6, result = ?7, result_sum = ?8, failure = ?9, label = ?10,
                 scheduled_at = ?11, started_at = ?12, fuel = ?13, memory_peak_bytes = ?14, duration_us = ?15,
                 worker_id = ?16, input = ?17, input_sum = ?18, name = ?19, result_preview = ?20, child_states = ?21,
-                event_no = ?22
+                event_no = ?22, wake_at = ?23, reused_from = ?24, retry_of = ?25
              WHERE id = ?2 AND finished_at IS NULL AND NOT (state = 'cancelling' AND ?1 = 'running')",
         )?
         .execute(params![
@@ -148,6 +171,9 @@ pub(super) fn update_run(connection: &Connection, run: &Run) -> Result<()> {
             result_preview,
             run.children.as_deref().map(Json),
             run.event_no.map(|no| no as i64),
+            run.wake_at.map(micros),
+            run.reused_from.as_ref().map(RunId::as_bytes),
+            run.retry_of.as_ref().map(RunId::as_bytes),
         ])
         .map(drop)
 }

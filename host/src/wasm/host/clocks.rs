@@ -1,5 +1,6 @@
-//! `wasi:clocks` by the host's clock, so that a guest's sleeps can be moved by hand in tests.
+//! `wasi:clocks`: the host's clock, which tests move by hand; or, for flows, flow time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -8,10 +9,34 @@ use wasmtime_wasi::p2::bindings::clocks::monotonic_clock::{self, Instant};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
-use super::HostState;
+use super::{FlowHost, HostState};
 use crate::clock::Clock;
+use crate::wasm::sandbox::Job;
 
-pub(super) struct Wall(pub Clock);
+/// What a guest's clocks follow.
+#[derive(Clone)]
+pub(super) enum Time {
+    Host(Clock),
+    Flow(Arc<dyn FlowHost>),
+}
+
+impl Time {
+    pub(super) fn of(job: &Job) -> Time {
+        match &job.flow {
+            Some(flow) if job.durable => Time::Flow(flow.clone()),
+            _ => Time::Host(job.clock.clone()),
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        match self {
+            Time::Host(clock) => clock.now(),
+            Time::Flow(flow) => flow.now(),
+        }
+    }
+}
+
+pub(super) struct Wall(pub Time);
 
 impl HostWallClock for Wall {
     fn resolution(&self) -> Duration {
@@ -24,24 +49,25 @@ impl HostWallClock for Wall {
     }
 }
 
-/// Nanoseconds since the sandbox was made.
+/// Nanoseconds since the sandbox was made; for a flow, which starts at the same time whenever it is called, since its
+/// run began.
 pub(super) struct Monotonic {
-    clock: Clock,
+    time: Time,
     start: Start,
 }
 
 enum Start {
     System(std::time::Instant),
-    Manual(Timestamp),
+    At(Timestamp),
 }
 
 impl Monotonic {
-    pub(super) fn starting_now(clock: Clock) -> Monotonic {
-        let start = match &clock {
-            Clock::System => Start::System(std::time::Instant::now()),
-            Clock::Manual(_) => Start::Manual(clock.now()),
+    pub(super) fn starting_now(time: Time) -> Monotonic {
+        let start = match &time {
+            Time::Host(Clock::System) => Start::System(std::time::Instant::now()),
+            _ => Start::At(time.now()),
         };
-        Monotonic { clock, start }
+        Monotonic { time, start }
     }
 }
 
@@ -53,31 +79,34 @@ impl HostMonotonicClock for Monotonic {
     fn now(&self) -> u64 {
         match self.start {
             Start::System(start) => start.elapsed().as_nanos() as u64,
-            Start::Manual(start) => self.clock.now().duration_since(start).as_nanos().try_into().unwrap_or(0),
+            Start::At(start) => self.time.now().duration_since(start).as_nanos().try_into().unwrap_or(0),
         }
     }
 }
 
 /// A sleep of a guest.
 struct Sleep {
-    clock: Clock,
+    time: Time,
     until: Timestamp,
 }
 
 #[wasmtime_wasi::async_trait]
 impl Pollable for Sleep {
     async fn ready(&mut self) {
-        self.clock.sleep_until(self.until).await;
+        match &self.time {
+            Time::Host(clock) => clock.sleep_until(self.until).await,
+            Time::Flow(flow) => flow.sleep_until(self.until).await,
+        }
     }
 }
 
 impl HostState {
     fn sleep(&mut self, nanos: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        let clock = self.job.clock.clone();
+        let time = Time::of(&self.job);
         // To the full microsecond above, so that nobody wakes early; a time beyond all time is never.
         let duration = SignedDuration::from_micros(nanos.div_ceil(1000).min(i64::MAX as u64) as i64);
-        let until = clock.now().saturating_add(duration).unwrap_or(Timestamp::MAX);
-        let sleep = self.table.push(Sleep { clock, until })?;
+        let until = time.now().saturating_add(duration).unwrap_or(Timestamp::MAX);
+        let sleep = self.table.push(Sleep { time, until })?;
         subscribe(&mut self.table, sleep)
     }
 }

@@ -30,7 +30,7 @@ impl context::Host for HostState {
     fn current(&mut self) -> wasmtime::Result<String> {
         let job = &self.job;
         let zone = jiff::tz::TimeZone::get(&job.settings.timezone).unwrap_or(jiff::tz::TimeZone::UTC);
-        let local = job.clock.now().to_zoned(zone);
+        let local = super::clocks::Time::of(job).now().to_zoned(zone);
         let current = Current {
             run_id: job.run.id,
             root_id: job.run.root_id,

@@ -3,25 +3,29 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Plan;
 use crate::domain::fingerprint::fingerprint;
 use crate::domain::run::Upstream;
 use crate::domain::{Failure, State, StateCounts};
-use crate::store::Ticket;
+use crate::store::{MAX_READ_RESULT, Ticket};
 use crate::wasm::Argument;
 use crate::worker::live::Live;
 
-/// A larger result is read back from the store when it is waited for …
-const MAX_KEPT_RESULT: usize = 16 << 10;
-/// … and so is every one once a flow keeps this much.
+/// Results are read back from the store when they are waited for, once a flow keeps this much of them.
 const MAX_KEPT_BYTES: usize = 16 << 20;
 
 #[derive(Default)]
 pub(super) struct Children {
     /// By place.
     all: Vec<Child>,
+    /// By place, a checksum of what was asked for.
+    requests: Vec<i64>,
+    /// How many submits the guest has made since it was called. It is called again from the start, and then asks for
+    /// the children that there are.
+    submitted: u32,
     /// The child that was submitted last, while it may still be waited for at once.
     held: Option<u32>,
     /// Places in the order in which they finished.
@@ -45,6 +49,12 @@ pub(super) struct Children {
 }
 
 enum Child {
+    /// On record, unfinished, and not asked for yet since the flow goes on.
+    OnRecord {
+        live: Arc<Live>,
+    },
+    /// It ended when its flow did, in an execution that was lost before it could say so: the flow is not told.
+    Untold,
     /// Held back, or waiting for `upstream` others to finish.
     Waiting {
         work: Work,
@@ -59,10 +69,18 @@ enum Child {
         live: Arc<Live>,
         token: CancellationToken,
     },
-    Finished {
-        kept: Kept,
-        ticket: Ticket,
-    },
+    Finished(End),
+}
+
+/// The end of a child.
+#[derive(Clone)]
+pub(super) struct End {
+    pub kept: Kept,
+    /// The place of its record.
+    pub ticket: Ticket,
+    pub at: Timestamp,
+    /// Whether it is among what the flow is told.
+    pub is_told: bool,
 }
 
 /// A child that is to be carried out.
@@ -100,17 +118,85 @@ impl Children {
         self.finished.len() as u64 + 1
     }
 
-    /// Adds a child in the next place. Returns the work where it is to start at once; with `hold` it is held back
-    /// instead. A child starts after all that are in `upstream`.
-    pub(super) fn add(&mut self, work: Work, upstream: &[u32], hold: bool) -> Option<Work> {
-        let seq = self.len();
-        let unfinished: Vec<u32> = upstream.iter().copied().filter(|&up| self.result(up).is_none()).collect();
+    /// What the guest's next submit is compared with, where that child was submitted before.
+    pub(super) fn next_request(&self) -> Option<(u32, i64)> {
+        let request = self.requests.get(self.submitted as usize)?;
+        Some((self.submitted, *request))
+    }
+
+    /// The first child that the guest has not asked for since it was called.
+    pub(super) fn first_unclaimed(&self) -> Option<u32> {
+        (self.submitted < self.len()).then_some(self.submitted)
+    }
+
+    /// The guest asks once more for the next child. Returns the child's run where somebody has to carry it out.
+    pub(super) fn claim_next(&mut self) -> Option<Arc<Live>> {
+        let seq = self.submitted;
+        self.submitted += 1;
+        match &self.all[seq as usize] {
+            Child::OnRecord { live } => Some(live.clone()),
+            _ => None,
+        }
+    }
+
+    /// The guest is called again from the start.
+    pub(super) fn rewind(&mut self) {
+        self.submitted = 0;
+        self.seen.clear();
+        self.seen_lately.clear();
+        self.results.clear();
+        self.interest = Interest::Nothing;
+    }
+
+    /// Adds an unfinished child that is on record, before the guest is called.
+    pub(super) fn add_on_record(&mut self, request: i64, live: Arc<Live>) {
         self.unfinished += 1;
-        self.all.push(Child::Waiting { work: work.clone(), upstream: unfinished.len() });
+        self.all.push(Child::OnRecord { live });
+        self.requests.push(request);
+    }
+
+    /// Adds a finished child that is on record, before the guest is called. The order in which they finished is set
+    /// afterwards.
+    pub(super) fn add_past(&mut self, request: i64, state: State, end: End) {
+        self.all.push(if end.is_told { Child::Finished(end) } else { Child::Untold });
+        self.requests.push(request);
+        *self.ended.entry(state).or_default() += 1;
+    }
+
+    pub(super) fn set_finished(&mut self, order: Vec<u32>) {
+        self.finished = order;
+    }
+
+    /// Puts a child that was asked for again where it can be carried out, as `add` does with a new one.
+    pub(super) fn add_again(&mut self, seq: u32, work: Work, upstream: &[u32]) -> Option<Work> {
+        let waits = self.set_waiting(seq, &work, upstream);
+        (!waits).then_some(work)
+    }
+
+    /// A new place, for what the guest asked for.
+    fn add_place(&mut self, request: i64, child: Child) {
+        self.unfinished += 1;
+        self.submitted += 1;
+        self.all.push(child);
+        self.requests.push(request);
+    }
+
+    /// Whether the child has to wait for any of `upstream`.
+    fn set_waiting(&mut self, seq: u32, work: &Work, upstream: &[u32]) -> bool {
+        let unfinished: Vec<u32> = upstream.iter().copied().filter(|&up| self.end(up).is_none()).collect();
+        self.all[seq as usize] = Child::Waiting { work: work.clone(), upstream: unfinished.len() };
         for &up in &unfinished {
             self.dependents.entry(up).or_default().push(seq);
         }
-        if !unfinished.is_empty() {
+        !unfinished.is_empty()
+    }
+
+    /// Adds a child in the next place. Returns the work where it is to start at once; with `hold` it is held back
+    /// instead. A child starts after all that are in `upstream`.
+    pub(super) fn add(&mut self, request: i64, work: Work, upstream: &[u32], hold: bool) -> Option<Work> {
+        let seq = self.len();
+        self.add_place(request, Child::Waiting { work: work.clone(), upstream: 0 });
+        if !upstream.is_empty() && self.set_waiting(seq, &work, upstream) {
             None
         } else if hold {
             self.held = Some(seq);
@@ -121,11 +207,10 @@ impl Children {
     }
 
     /// Adds a child that is over already.
-    pub(super) fn add_finished(&mut self, state: State, result: &Result<Arc<str>, Failure>, ticket: Ticket) {
+    pub(super) fn add_finished(&mut self, request: i64, state: State, end: End) {
         let seq = self.len();
-        self.unfinished += 1;
-        self.all.push(Child::Finished { kept: Kept::OnRecord, ticket });
-        self.finish(seq, state, result, ticket);
+        self.add_place(request, Child::Untold);
+        self.finish(seq, state, end);
     }
 
     /// The child that was held back, no longer.
@@ -145,37 +230,37 @@ impl Children {
         self.all[seq as usize] = Child::Inline { live: work.live.clone(), token: work.token.clone() };
     }
 
-    /// A child's result and the place of its record, once it is over.
-    pub(super) fn result(&self, seq: u32) -> Option<(Kept, Ticket)> {
+    /// How a child ended, once it is over.
+    pub(super) fn end(&self, seq: u32) -> Option<End> {
         match self.all.get(seq as usize)? {
-            Child::Finished { kept, ticket } => Some((kept.clone(), *ticket)),
+            Child::Finished(end) => Some(end.clone()),
             _ => None,
         }
     }
 
-    pub(super) fn nth_finished(&self, n: usize) -> Option<(u32, Ticket)> {
+    pub(super) fn nth_finished(&self, n: usize) -> Option<(u32, End)> {
         let seq = *self.finished.get(n)?;
-        self.result(seq).map(|(_, ticket)| (seq, ticket))
+        self.end(seq).map(|end| (seq, end))
     }
 
-    /// Enters a child's end. Returns those that waited for nothing else.
-    pub(super) fn finish(
-        &mut self,
-        seq: u32,
-        state: State,
-        result: &Result<Arc<str>, Failure>,
-        ticket: Ticket,
-    ) -> Vec<(u32, Work)> {
-        let kept = match result {
-            Ok(text) if text.len() > MAX_KEPT_RESULT || self.kept_bytes + text.len() > MAX_KEPT_BYTES => Kept::OnRecord,
+    /// What is kept in memory of a result.
+    pub(super) fn keep(&mut self, result: &Result<Arc<str>, Failure>) -> Kept {
+        match result {
+            Ok(text) if text.len() > MAX_READ_RESULT || self.kept_bytes + text.len() > MAX_KEPT_BYTES => Kept::OnRecord,
             Ok(text) => {
                 self.kept_bytes += text.len();
                 Kept::Here(Ok(text.clone()))
             }
             Err(failure) => Kept::Here(Err(failure.clone())),
-        };
-        self.all[seq as usize] = Child::Finished { kept, ticket };
-        self.finished.push(seq);
+        }
+    }
+
+    /// Enters a child's end. Returns those that waited for nothing else.
+    pub(super) fn finish(&mut self, seq: u32, state: State, end: End) -> Vec<(u32, Work)> {
+        if end.is_told {
+            self.finished.push(seq);
+        }
+        self.all[seq as usize] = Child::Finished(end);
         self.unfinished -= 1;
         *self.ended.entry(state).or_default() += 1;
         let mut free = Vec::new();
@@ -246,7 +331,8 @@ impl Children {
                 token.cancel();
                 None
             }
-            Child::Finished { .. } => None,
+            Child::OnRecord { live } => Some(live.clone()),
+            Child::Finished(_) | Child::Untold => None,
         }
     }
 
@@ -255,8 +341,8 @@ impl Children {
         self.held = None;
         let idle = |child: &Child| match child {
             Child::Waiting { work, .. } => Some(work.live.clone()),
-            Child::Inline { live, .. } => Some(live.clone()),
-            Child::Running { .. } | Child::Finished { .. } => None,
+            Child::Inline { live, .. } | Child::OnRecord { live } => Some(live.clone()),
+            Child::Running { .. } | Child::Finished(_) | Child::Untold => None,
         };
         self.all.iter().zip(0..).filter_map(|(child, seq)| Some((seq, idle(child)?))).collect()
     }

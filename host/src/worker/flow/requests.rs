@@ -5,12 +5,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::children::{Children, Kept, Work};
+use super::children::{Children, End, Kept, Work};
+use super::time::{nondeterministic, recorded};
 use super::{FlowRun, Live, finish};
 use crate::app::{MAX_INPUT_BYTES, Plan, Version, check_run_name};
-use crate::domain::run::{Parent, Upstream, printable, render_name};
+use crate::domain::fingerprint::checksum_with;
+use crate::domain::run::{Parent, Upstream, preview, printable, render_name};
 use crate::domain::{Failure, FailureKind, Kind, LimitsPatch, Outcome, Retries, Run, SettingsPatch, State, Trigger};
-use crate::wasm::{Argument, Submit};
+use crate::wasm::{Argument, Stop, Submit};
 
 /// What is shown of a name that a guest made up, in characters.
 const SHOWN: usize = 100;
@@ -41,9 +43,11 @@ impl FlowRun {
         let seq = children.len();
         let mut upstream = upstream(&submit);
         children.observe(&submit.arguments, &mut upstream);
+        let sum = request_sum(&submit);
         match self.request(children, &submit) {
             Ok(request) => {
-                let run = self.child_run(seq, &request, &upstream);
+                let mut run = self.child_run(seq, &request, &upstream);
+                run.request_sum = Some(sum);
                 let hold = run.kind == Kind::Task;
                 let live = Arc::new(Live::new(run, false));
                 if hold {
@@ -55,13 +59,76 @@ impl FlowRun {
                 let after: Vec<u32> = upstream.data.iter().chain(&upstream.order).copied().collect();
                 let arguments = (!after.is_empty()).then(|| Arc::new(submit.arguments));
                 let work = Work { live, plan: request.plan, token: self.token.child_token(), arguments };
-                if let Some(work) = children.add(work, &after, hold) {
+                if let Some(work) = children.add(sum, work, &after, hold) {
                     self.spawn(children, seq, work);
                 }
             }
-            Err(failure) => self.refuse(children, seq, &submit, upstream, failure),
+            Err(failure) => self.refuse(children, seq, (&submit, sum), upstream, failure),
         }
         seq
+    }
+
+    /// Finds the place of a submit that was made before, and goes on with that child where it is unfinished.
+    ///
+    /// # Errors
+    ///
+    /// Where the record has something else in that place.
+    pub(super) fn bind(&self, children: &mut Children, submit: Submit) -> Result<u32, Stop> {
+        let (seq, recorded) = children.next_request().expect("there is one");
+        if request_sum(&submit) != recorded {
+            return Err(Stop(self.differs(seq, &submit)));
+        }
+        let mut upstream = upstream(&submit);
+        children.observe(&submit.arguments, &mut upstream);
+        if let Some(live) = children.claim_next() {
+            self.go_on(children, seq, &live, submit, &upstream);
+        }
+        Ok(seq)
+    }
+
+    fn go_on(&self, children: &mut Children, seq: u32, live: &Arc<Live>, submit: Submit, upstream: &Upstream) {
+        match self.worker.app.plan_below(&live.run(), &self.inherited) {
+            Ok(plan) => {
+                let after: Vec<u32> = upstream.data.iter().chain(&upstream.order).copied().collect();
+                let arguments = (!after.is_empty()).then(|| Arc::new(submit.arguments));
+                let work = Work { live: live.clone(), plan: Arc::new(plan), token: self.token.child_token(), arguments };
+                if let Some(work) = children.add_again(seq, work, &after) {
+                    self.spawn(children, seq, work);
+                }
+            }
+            Err(error) => {
+                let outcome = Outcome::failed(Failure::new(FailureKind::MissingEntry, error.message));
+                let now = self.worker.app.clock.now();
+                self.end_in(children, seq, live, &outcome.result, |run| finish(run, State::Failed, &outcome, now));
+            }
+        }
+    }
+
+    fn differs(&self, seq: u32, submit: &Submit) -> Failure {
+        let recorded = match self.worker.store().run(self.family.child(seq)) {
+            Ok(Some(run)) => format!("`{}` with {}", run.entry, preview(&run.input)),
+            _ => "another one".to_owned(),
+        };
+        let arguments = submit.arguments.iter().map(|(name, argument)| match argument {
+            Argument::Value(json) => format!("{name:?}:{}", preview(json)),
+            Argument::Output(seq) => format!("{name:?}:<the output of child {}>", seq + 1),
+        });
+        let arguments: Vec<String> = arguments.collect();
+        let came = format!("`{}` with {{{}}}", printable(&submit.entry, SHOWN), printable(&arguments.join(","), SHOWN));
+        nondeterministic(&format!("submit {}", seq + 1), &recorded, &came)
+    }
+
+    /// Where the guest has returned: the first call on record that it did not make again.
+    pub(in crate::worker) fn unclaimed(&self) -> Option<Failure> {
+        let child = self.children().first_unclaimed();
+        if let Some(seq) = child {
+            let run = self.worker.store().run(self.family.child(seq)).ok().flatten();
+            let entry = run.map_or_else(|| "a run".to_owned(), |run| format!("`{}`", run.entry));
+            return Some(nondeterministic(&format!("submit {}", seq + 1), &entry, "the end of the flow"));
+        }
+        let time = self.time();
+        let entry = time.first_unclaimed()?;
+        Some(nondeterministic(&format!("wait {}", entry.no), &recorded(entry), "the end of the flow"))
     }
 
     fn request(&self, children: &mut Children, submit: &Submit) -> Result<Request, Failure> {
@@ -114,18 +181,28 @@ impl FlowRun {
     fn blank(&self, seq: u32, kind: Kind, version: &Version, entry: Arc<str>) -> Run {
         let now = self.worker.app.clock.now();
         let (module, digest) = (version.name.clone(), version.module.digest.clone());
+        let durable = version.is_durable(&entry);
         let mut run = Run::new(self.family.child(seq), kind, module, digest, version.id, entry, now);
         run.parent = Some(Parent { id: self.run.id, generation: self.run.generation, seq });
         run.root_id = self.run.root_id;
         run.trigger = Trigger::Flow;
+        run.durable = durable;
         run.worker = Some(self.worker.id);
         run
     }
 
     /// Puts a child on record that can never run.
-    fn refuse(&self, children: &mut Children, seq: u32, submit: &Submit, upstream: Upstream, failure: Failure) {
+    fn refuse(
+        &self,
+        children: &mut Children,
+        seq: u32,
+        (submit, sum): (&Submit, i64),
+        upstream: Upstream,
+        failure: Failure,
+    ) {
         let mut run = self.blank(seq, Kind::Task, &self.version, printable(&submit.entry, SHOWN).into());
         run.upstream = (upstream != Upstream::default()).then(|| Arc::new(upstream));
+        run.request_sum = Some(sum);
         let live = Live::new(run, false);
         let now = self.worker.app.clock.now();
         let outcome = Outcome::failed(failure);
@@ -135,7 +212,8 @@ impl FlowRun {
             run.event_no = Some(no);
         };
         let ticket = live.record(&self.worker.app, end, []).expect("a run that was just made is not final");
-        children.add_finished(State::Failed, &outcome.result, ticket);
+        let kept = children.keep(&outcome.result);
+        children.add_finished(sum, State::Failed, End { kept, ticket, at: now, is_told: true });
     }
 
     /// Fills in the outputs that a child takes from others, now that all are over.
@@ -147,7 +225,8 @@ impl FlowRun {
     ) -> Result<(), Failure> {
         let upstream = live.run().upstream.unwrap_or_default();
         for &seq in upstream.data.iter().chain(&upstream.order) {
-            let (kept, ticket) = self.children().result(seq).expect("a child starts after all that it waits for");
+            let End { kept, ticket, .. } =
+                self.children().end(seq).expect("a child starts after all that it waits for");
             if let Kept::Here(Err(failure)) = &kept {
                 let id = self.family.child(seq);
                 let message =
@@ -157,8 +236,8 @@ impl FlowRun {
             self.worker.store().on_record(ticket).await;
         }
         let output = |seq: u32| {
-            let (kept, _) = self.children().result(seq).expect("it was there above");
-            self.result(seq, kept)
+            let end = self.children().end(seq).expect("it was there above");
+            self.result(seq, end.kept)
         };
         let input = input(plan, arguments, output)?;
         live.change(|run| {
@@ -167,6 +246,22 @@ impl FlowRun {
         });
         Ok(())
     }
+}
+
+/// A checksum of what was asked for.
+fn request_sum(submit: &Submit) -> i64 {
+    let mut sum = checksum_with(submit.arguments.len() as i64, submit.entry.as_bytes());
+    for (name, argument) in &submit.arguments {
+        sum = checksum_with(sum, name.as_bytes());
+        sum = match argument {
+            Argument::Value(json) => checksum_with(sum, json.as_bytes()),
+            Argument::Output(seq) => checksum_with(!sum, &seq.to_le_bytes()),
+        };
+    }
+    for seq in &submit.waits_for {
+        sum = checksum_with(sum, &seq.to_le_bytes());
+    }
+    checksum_with(sum, submit.options.as_bytes())
 }
 
 fn upstream(submit: &Submit) -> Upstream {

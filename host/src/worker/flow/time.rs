@@ -1,0 +1,209 @@
+//! Flow time, and the journal of what a flow was told beside the ends of its children.
+//!
+//! Flow time is the latest time that the flow was told of: the start of its run, then the ends of children and its own
+//! sleeps. It stands still in between, so that a guest that is called again sees the same times.
+
+use std::collections::BTreeSet;
+use std::sync::MutexGuard;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::FlowRun;
+use crate::domain::journal::{EntryKind, JournalEntry};
+use crate::domain::{Failure, FailureKind};
+use crate::store::{Ticket, Write};
+use crate::worker::lock;
+
+pub(super) struct Time {
+    start: Timestamp,
+    now: Timestamp,
+    /// What the flow was told, each with the place of its record.
+    journal: Vec<(JournalEntry, Ticket)>,
+    /// How much of it the guest asked for again since it was called.
+    asked: usize,
+    /// Sleeps that the guest waits for together; the number keeps apart those that end at the same time.
+    sleeps: BTreeSet<(Timestamp, u64)>,
+    next_sleep: u64,
+}
+
+impl Time {
+    pub(super) fn starting_at(start: Timestamp) -> Time {
+        Time { start, now: start, journal: Vec::new(), asked: 0, sleeps: BTreeSet::new(), next_sleep: 0 }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub(super) fn pass(&mut self, at: Timestamp) {
+        self.now = self.now.max(at);
+    }
+
+    pub(super) fn set_start(&mut self, start: Timestamp) {
+        (self.start, self.now) = (start, start);
+    }
+
+    /// What is on record, before the guest is called.
+    pub(super) fn set_journal(&mut self, entries: Vec<JournalEntry>) {
+        self.journal = entries.into_iter().map(|entry| (entry, Ticket::default())).collect();
+    }
+
+    /// The guest is called again from the start.
+    pub(super) fn rewind(&mut self) {
+        self.now = self.start;
+        self.asked = 0;
+        self.sleeps.clear();
+    }
+
+    /// What was recorded that the guest has not asked for since it was called.
+    pub(super) fn first_unclaimed(&self) -> Option<&JournalEntry> {
+        self.journal.get(self.asked).map(|(entry, _)| entry)
+    }
+
+    fn add_sleep(&mut self, until: Timestamp) -> (Timestamp, u64) {
+        self.next_sleep += 1;
+        let sleep = (until, self.next_sleep);
+        self.sleeps.insert(sleep);
+        sleep
+    }
+}
+
+/// A sleep among those that the guest waits for together.
+struct Sleep<'a> {
+    flow: &'a FlowRun,
+    sleep: (Timestamp, u64),
+}
+
+impl Drop for Sleep<'_> {
+    fn drop(&mut self) {
+        self.flow.time().sleeps.remove(&self.sleep);
+    }
+}
+
+impl FlowRun {
+    pub(super) fn time(&self) -> MutexGuard<'_, Time> {
+        lock(&self.time)
+    }
+
+    /// Returns once flow time is `until` or later. Where the guest waits for several sleeps together the first of them
+    /// moves flow time, and is the only one on record.
+    pub(super) async fn sleep(&self, until: Timestamp) {
+        if self.now_is(until) {
+            return;
+        }
+        let sleep = Sleep { flow: self, sleep: self.time().add_sleep(until) };
+        // All that the guest waits for are asked before the first of them decides. What is ready anyway, such as its
+        // standard output, goes before any sleep.
+        tokio::task::yield_now().await;
+        loop {
+            if self.now_is(until) {
+                return;
+            }
+            let first = self.time().sleeps.first().copied();
+            if first == Some(sleep.sleep) {
+                let span = until.duration_since(self.time().now);
+                let Some(deadline) = self.timer(span).await else { std::future::pending().await };
+                self.time().pass(deadline.max(until));
+                return;
+            }
+            // The first one ends the guest's call, or moves the time as far as this one.
+            self.progress_of_time().await;
+        }
+    }
+
+    fn now_is(&self, until: Timestamp) -> bool {
+        self.time().now >= until
+    }
+
+    /// Lets the flow's task look again: all sleeps of one call are in it.
+    async fn progress_of_time(&self) {
+        let mut looked = false;
+        std::future::poll_fn(|_| {
+            if std::mem::replace(&mut looked, true) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Sleeps for `span` from now on, or until the deadline that is on record. Returns when it ended; none where the
+    /// record has something else.
+    async fn timer(&self, span: SignedDuration) -> Option<Timestamp> {
+        self.spawn_held();
+        let key = span.as_nanos().to_string();
+        let (deadline, ticket) = match self.next_recorded(EntryKind::Timer, &key, || format!("a sleep of {span:?}"))? {
+            Some((entry, ticket)) => (entry.at, ticket),
+            None => {
+                let now = self.worker.app.clock.now();
+                let deadline = now.saturating_add(span).unwrap_or(Timestamp::MAX);
+                (deadline, self.journal(EntryKind::Timer, key, None, deadline))
+            }
+        };
+        self.worker.app.clock.sleep_until(deadline).await;
+        self.worker.store().on_record(ticket).await;
+        Some(deadline)
+    }
+
+    /// A flow that waits for anything holds no child back.
+    fn spawn_held(&self) {
+        let mut children = self.children();
+        if let Some((seq, work)) = children.take_held() {
+            self.spawn(&mut children, seq, work);
+        }
+    }
+
+    /// What the record has for the guest's next call, which is of this kind and asks for `key`. The inner value is none
+    /// where the call is new; the outer one where the record has something else, which ends the flow.
+    fn next_recorded(
+        &self,
+        kind: EntryKind,
+        key: &str,
+        came: impl FnOnce() -> String,
+    ) -> Option<Option<(JournalEntry, Ticket)>> {
+        let mut time = self.time();
+        let Some((entry, ticket)) = time.journal.get(time.asked).cloned() else { return Some(None) };
+        if entry.kind != kind || entry.key != key {
+            drop(time);
+            self.stop(nondeterministic(
+                &format!("wait {}", entry.no),
+                &recorded(&entry),
+                &came(),
+            ));
+            return None;
+        }
+        time.asked += 1;
+        Some(Some((entry, ticket)))
+    }
+
+    /// Puts on record what the guest is told.
+    fn journal(&self, kind: EntryKind, key: String, value: Option<std::sync::Arc<str>>, at: Timestamp) -> Ticket {
+        let mut time = self.time();
+        let entry = JournalEntry { no: time.journal.len() as u32 + 1, kind, key, value, at };
+        let write = Write::Journal { run_id: self.run.id, generation: self.run.generation, entry: entry.clone() };
+        let ticket = if self.run.durable { self.worker.store().append([write]) } else { Ticket::default() };
+        time.journal.push((entry, ticket));
+        time.asked += 1;
+        ticket
+    }
+}
+
+/// What a person reads of an entry.
+pub(super) fn recorded(entry: &JournalEntry) -> String {
+    match entry.kind {
+        EntryKind::Timer => {
+            let nanos = entry.key.parse().unwrap_or(0);
+            format!("a sleep of {:?}", SignedDuration::from_nanos(nanos))
+        }
+        EntryKind::Wait => format!("a wait for the signal `{}`", entry.key),
+        EntryKind::Signal | EntryKind::Timeout => format!("the end of a wait for the signal `{}`", entry.key),
+        EntryKind::Sent => format!("a signal sent to {}", entry.key),
+    }
+}
+
+pub(super) fn nondeterministic(call: &str, recorded: &str, came: &str) -> Failure {
+    Failure::new(
+        FailureKind::Nondeterministic,
+        format!(
+            "nondeterministic: {call} differs from the record of this run: recorded was {recorded}, now came {came}; \
+             do in tasks what may turn out differently"
+        ),
+    )
+}
