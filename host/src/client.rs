@@ -6,7 +6,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use crate::api::shapes::{
-    Caller, ErrorShape, Health, LogShape, ModuleShape, Page, RetryShape, RunShape, RunSummary, StatsShape, SubmitShape,
+    ErrorShape, Health, LogShape, ModuleShape, Page, RetryShape, RunShape, RunSummary, StatsShape, SubmitShape,
 };
 use crate::domain::{Kind, RunId, ShownState, Timestamp, Trigger};
 use crate::error::{Error, ErrorKind, Result};
@@ -159,10 +159,10 @@ impl Client {
         self.json(request.json(&serde_json::json!({}))).await
     }
 
-    /// Submits a run that did not complete anew, as a run of its own.
-    pub async fn retry(&self, id: RunId) -> Result<RunShape> {
+    /// Tries a run again that did not complete.
+    pub async fn retry(&self, id: RunId, how: &RetryShape) -> Result<RunShape> {
         let request = self.request(Method::POST, &["runs", &id.to_string(), "retry"]);
-        self.json(request.json(&RetryShape { trigger: Some(Caller::Cli) })).await
+        self.json(request.json(how)).await
     }
 
     /// Deletes a final top-level run with all below it.

@@ -73,8 +73,10 @@ pub struct Past {
     pub id: RunId,
     /// A checksum of what the flow asked for.
     pub request_sum: Option<i64>,
-    /// The child of an earlier generation that it took over, or goes on for.
-    pub takes_over: Option<RunId>,
+    /// The child of an earlier generation whose result it has.
+    pub reused_from: Option<RunId>,
+    /// The child of an earlier generation that it goes on for.
+    pub retry_of: Option<RunId>,
     /// None where it is unfinished.
     pub ended: Option<Ended>,
 }
@@ -224,6 +226,17 @@ pub struct Claimed {
     pub run: Run,
     /// Whether it goes on with its attempt, from its journal.
     pub resumed: bool,
+}
+
+/// How a run is tried again.
+#[derive(Clone, Debug)]
+pub struct Again {
+    /// The version of its module, maybe another one.
+    pub version: i64,
+    /// Whether a flow takes over nothing of what completed before.
+    pub from_start: bool,
+    /// For its history.
+    pub reason: String,
 }
 
 /// What a cancellation did.

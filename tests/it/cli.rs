@@ -65,12 +65,14 @@ fn a_run_that_failed_is_retried_and_both_say_so() {
 
     let retried = ends(data.path(), &["runs", "retry", "latest"], 1);
     assert!(stderr(&retried).contains("retrying run `divide` ("), "{}", stderr(&retried));
-    assert!(stderr(&retried).contains("from the beginning, as run "), "{}", stderr(&retried));
+    assert!(stderr(&retried).contains("), attempt 2\n"), "{}", stderr(&retried));
+    assert_eq!(stderr(&retried).matches("dividing 1 by 0").count(), 1, "only the new attempt is told: {}", stderr(&retried));
     assert!(stderr(&retried).contains("error: task_error: division by zero"), "{}", stderr(&retried));
     assert_eq!(stdout(&retried), "", "there is no result");
     let shown = stdout(&ends(data.path(), &["runs", "show", "latest"], 0));
     let line = |name: &str| shown.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{shown}"));
-    assert!(line("retry of:").ends_with(first["id"].as_str().unwrap()), "{shown}");
+    assert!(line("id:").ends_with(first["id"].as_str().unwrap()), "it is the same run: {shown}");
+    assert!(shown.contains("2 attempts (1 retry)"), "{shown}");
     assert!(line("tags:").ends_with("nightly") && line("created:").ends_with("(cli)"), "{shown}");
 
     let echo = [&wasm("noop"), "echo", "--param", "text=olá"];

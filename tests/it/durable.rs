@@ -183,7 +183,7 @@ async fn files_and_the_network_are_refused_in_flows_with_a_word_on_where_to_use_
     let file = message("reads_a_file").await;
     assert!(file.ends_with("(a flow has no files: use them in a task)"), "{file}");
     for entry in ["connects", "looks_up_a_name"] {
-        let expected = format!("denied: the flow `{entry}` uses the network; do it in a task, over HTTP");
-        assert_eq!(message(entry).await, expected);
+        let message = message(entry).await;
+        assert!(message.ends_with("(a flow has no network: use it in a task, over HTTP)"), "{message}");
     }
 }

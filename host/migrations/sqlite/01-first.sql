@@ -68,7 +68,10 @@ CREATE TABLE runs (
     -- Of a child NULL: it is the flow.
     trigger TEXT,
     deployment TEXT,
+    -- Of a flow's child: the one of an earlier generation that did not complete, and that it goes on for.
     retry_of BLOB,
+    -- When it was retried by hand last.
+    retried_at INTEGER,
     -- How the children of a flow ended, as JSON, so that a list need not count them.
     child_states TEXT,
     -- Of a child that is over: the number of that event among those of its flow, which are else in the journal.
@@ -100,7 +103,6 @@ CREATE INDEX runs_due ON runs (kind, scheduled_at)
 CREATE INDEX runs_parked ON runs (wake_at) WHERE wake_at IS NOT NULL AND parent_id IS NULL;
 CREATE INDEX runs_unfinished ON runs (state) WHERE finished_at IS NULL;
 CREATE INDEX runs_top ON runs (id) WHERE parent_id IS NULL;
-CREATE INDEX runs_retries ON runs (retry_of) WHERE retry_of IS NOT NULL;
 
 -- Which run a caller's key stands for.
 CREATE TABLE idempotency_keys (

@@ -2,26 +2,26 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 
 use super::ApiState;
 use super::extract::{Id, JsonBody};
 use super::openapi::{Conflict, Invalid, NotFound, TooLarge, UnsupportedMediaType};
-use super::runs::trigger;
 use super::shapes::{RetryShape, RunShape};
 use super::view;
+use crate::app::Retry;
 use crate::domain::RunId;
 use crate::error::Result;
 
 /// Try a run again that did not complete
 ///
-/// Until flows are durable a retry begins at the beginning, as a run of its own that names the old one.
+/// The same run gets its next attempt. A flow's is a new generation: it takes over what completed, and runs the rest. Of
+/// a flow's child, the run at the top is tried again.
 #[utoipa::path(
     post, path = "/api/runs/{id}/retry", tag = "runs", operation_id = "retry_run",
     params(("id" = RunId, Path, description = "The run")),
     request_body = RetryShape,
     responses(
-        (status = 201, description = "The new run is on record", body = RunShape),
+        (status = 200, description = "The run that is tried again", body = RunShape),
         Invalid, NotFound, Conflict, TooLarge, UnsupportedMediaType,
     ),
 )]
@@ -29,7 +29,8 @@ pub(super) async fn retry(
     State(state): State<ApiState>,
     Id(id): Id,
     JsonBody(body): JsonBody<RetryShape>,
-) -> Result<(StatusCode, Json<RunShape>)> {
-    let run = state.app.retry(id, trigger(body.trigger))?;
-    Ok((StatusCode::CREATED, Json(view::details(&state.app, run)?)))
+) -> Result<Json<RunShape>> {
+    let how = Retry { from_start: body.from_start, newest: body.module.is_some() };
+    let run = state.app.retry(id, how)?;
+    Ok(Json(view::details(&state.app, run)?))
 }

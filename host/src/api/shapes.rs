@@ -100,9 +100,23 @@ pub struct SubmitShape {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({}))]
 pub struct RetryShape {
-    /// Who retries; `api` where it is absent.
+    /// A flow takes over nothing of what completed before.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub from_start: bool,
+    /// `newest`: with the newest version of its module, not the one that it ran with.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub trigger: Option<Caller>,
+    pub module: Option<RetryModule>,
+}
+
+/// The code that a run is tried again with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryModule {
+    Newest,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// What a caller may say of itself; the other triggers are ours to say.
@@ -150,8 +164,12 @@ pub struct RunSummary {
     pub result_preview: Option<String>,
     /// Child runs of the newest generation by state; only of flows.
     pub children: StateCounts,
-    /// The run that did not complete and that this one tries again.
+    /// Of a flow's child: the run of an earlier generation that did not complete, and that this one goes on for.
     pub retry_of: Option<RunId>,
+    /// Of a flow's child: the run of an earlier generation whose result it has.
+    pub reused_from: Option<RunId>,
+    /// When it was retried by request last.
+    pub retried_at: Option<Timestamp>,
     pub n_attempts: u32,
     pub created_at: Timestamp,
     pub scheduled_at: Timestamp,
@@ -178,8 +196,8 @@ pub struct RunShape {
     pub idempotency_key: Option<String>,
     /// Siblings that it takes data from or waits for.
     pub upstream: crate::domain::run::Upstream,
-    /// The newest run that tries this one again.
-    pub retried_by: Option<RunId>,
+    /// Of a flow's child: whether a newer generation of its flow counts instead.
+    pub superseded: bool,
     pub attempts: Vec<Attempt>,
     pub history: Vec<HistoryItem>,
 }

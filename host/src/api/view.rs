@@ -39,6 +39,8 @@ pub(crate) fn summary(app: &App, run: &Run) -> Result<RunSummary> {
         result_preview: run.result.as_deref().map(|result| preview(result).to_owned()),
         children: children(app, run)?,
         retry_of: run.retry_of,
+        reused_from: run.reused_from,
+        retried_at: run.retried_at,
         n_attempts: run.attempt,
         created_at: run.created_at,
         scheduled_at: run.scheduled_at,
@@ -85,8 +87,10 @@ pub(crate) fn details(app: &App, run: Run) -> Result<RunShape> {
         grants: GrantsShape { dirs: settings.dirs, http: settings.http },
         idempotency_key: run.idempotency_key.as_deref().map(str::to_owned),
         upstream: run.upstream.as_deref().cloned().unwrap_or_default(),
-        // What completed is not retried: most runs need not be looked for.
-        retried_by: if run.state == State::Completed { None } else { app.store.retried_by(run.id)? },
+        superseded: match run.parent {
+            Some(parent) => app.run(parent.id)?.generation > parent.generation,
+            None => false,
+        },
         attempts,
         history,
         summary,
@@ -121,7 +125,8 @@ fn attempts(app: &App, run: &Run) -> Result<Vec<Attempt>> {
 
 /// The changes of state in order: from the times of the run and its attempts, with `more` that these do not tell.
 fn history(run: &Run, attempts: &[Attempt], more: Vec<HistoryItem>) -> Vec<HistoryItem> {
-    let reason = run.retry_of.map(|id| format!("retry of run `{id}`"));
+    let goes_on = run.retry_of.map(|id| format!("goes on for run `{id}`"));
+    let reason = run.reused_from.map(|id| format!("has the result of run `{id}`")).or(goes_on);
     let mut items = vec![HistoryItem { at: run.created_at, state: State::Scheduled, reason }];
     let last = attempts.len().saturating_sub(1);
     for (n, attempt) in attempts.iter().enumerate() {
@@ -130,13 +135,14 @@ fn history(run: &Run, attempts: &[Attempt], more: Vec<HistoryItem>) -> Vec<Histo
         if let (Some(at), Some(failure)) = (attempt.finished_at, &attempt.failure)
             && !is_current
             && attempt.state == State::Failed
+            && !more.iter().any(|item| item.state.is_final() && item.at == at)
         {
             let reason = Some(format!("attempt {} failed: {}", attempt.number, failure.message));
             items.push(HistoryItem { at, state: State::Scheduled, reason });
         }
     }
     if let Some(at) = run.finished_at
-        && !more.iter().any(|item| item.state == run.state)
+        && !more.iter().any(|item| item.state == run.state && item.at == at)
     {
         let reason = run.failure.as_deref().map(|failure| failure.message.clone());
         items.push(HistoryItem { at, state: run.state, reason });

@@ -1,48 +1,102 @@
-//! Runs that did not complete, tried again as runs of their own.
+//! Runs that did not complete, tried again.
 
 use serde_json::{Map, Value};
 
 use super::App;
 use super::submit::frozen;
-use crate::domain::{Run, RunId, State, Trigger};
+use crate::domain::{Kind, Run, RunId, State};
 use crate::error::{Error, Result};
+use crate::store::Again;
+
+/// How a run is to be tried again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Retry {
+    /// A flow's children that completed run again, too.
+    pub from_start: bool,
+    /// With the newest version of its module.
+    pub newest: bool,
+}
 
 impl App {
-    /// Submits a run anew that is final and did not complete: a new top-level run of the same version, entry, input,
-    /// name and settings, from the beginning. What it is granted must still be allowed.
+    /// Schedules the next attempt of a run that is final and did not complete; of a flow's child, that of the run at the
+    /// top. A flow takes over what completed. What it is granted must still be allowed. Returns the run that is tried
+    /// again.
     ///
     /// # Errors
     ///
-    /// `not_found`, `conflict` where it completed, is not over, or cannot be carried out on its own, `forbidden` for
-    /// its grants.
-    pub fn retry(&self, id: RunId, trigger: Trigger) -> Result<Run> {
-        let old = self.run(id)?;
-        match old.state {
-            State::Failed | State::Crashed | State::Cancelled => {}
-            State::Completed => {
-                return Err(Error::conflict(format!("run `{id}` completed; submit it anew to run it again")));
-            }
-            state => {
-                let message = format!("run `{id}` is {}; wait for its end or cancel it first", state.as_str());
-                return Err(Error::conflict(message));
-            }
+    /// `not_found`; `conflict` where it completed, is not over, cannot be carried out any more, or would come out the
+    /// same; `forbidden` for its grants.
+    pub fn retry(&self, id: RunId, how: Retry) -> Result<Run> {
+        let asked = self.run(id)?;
+        let run = if asked.parent.is_some() { self.run(asked.root_id)? } else { asked.clone() };
+        check_state(&asked, &run)?;
+        let top = run.id;
+        let impossible = |why: String| Error::conflict(format!("run `{top}` cannot be retried: {why}"));
+        let old_plan = self.plan(&run).map_err(|error| impossible(error.message))?;
+        let version = match how.newest {
+            true => self.find_version(&run.module, None)?,
+            false => old_plan.version.clone(),
+        };
+        let same_code = version.id == run.version;
+        if same_code && !how.from_start && would_come_out_the_same(&run) {
+            return Err(impossible(
+                "every run that it submitted completed, so that the same code would fail again; retry it with `from_start`, \
+                 or with `module: \"newest\"` once the code is mended"
+                    .to_owned(),
+            ));
         }
-        let impossible = |why: String| Error::conflict(format!("run `{id}` cannot be retried: {why}"));
-        let old_plan = self.plan(&old).map_err(|error| impossible(error.message))?;
-        let input: Map<String, Value> = serde_json::from_str(&old.input).map_err(anyhow::Error::from)?;
-        if old.attempt == 0 && old.upstream.as_deref().is_some_and(|upstream| !upstream.data.is_empty()) {
-            return Err(impossible("it takes what other runs return and never got it; retry its flow".to_owned()));
+        let index = version.find(&run.entry).map_err(&impossible)?;
+        let plan = self.allowed_plan(version, index, frozen(&old_plan))?;
+        let input: Map<String, Value> = serde_json::from_str(&run.input).map_err(anyhow::Error::from)?;
+        plan.schema().complete(input).map_err(impossible)?;
+        let again = Again { version: plan.version.id, from_start: how.from_start, reason: reason(&asked, how, &plan) };
+        if !self.store.retry(top, &again, self.clock.now())? {
+            return Err(Error::conflict(format!("run `{top}` was retried or deleted by somebody else meanwhile")));
         }
-        let index = old_plan.version.find(&old.entry).map_err(&impossible)?;
-        let plan = self.allowed_plan(old_plan.version.clone(), index, frozen(&old_plan))?;
-        let input = plan.schema().complete(input).map_err(impossible)?;
-        let mut run = self.new_run(&plan, input)?;
-        run.name = old.name;
-        run.deployment = old.deployment;
-        run.retry_of = Some(id);
-        run.trigger = trigger;
-        self.store.insert_run(&run)?;
-        self.submitted(&run);
-        Ok(run)
+        self.events.run_is_due(run.kind);
+        self.run(top)
     }
+}
+
+fn check_state(asked: &Run, top: &Run) -> Result<()> {
+    let id = asked.id;
+    if asked.state == State::Completed {
+        return Err(Error::conflict(format!("run `{id}` completed; submit it anew to run it again")));
+    }
+    let what = match asked.parent {
+        None => format!("run `{id}`"),
+        Some(_) => format!("run `{id}` is a part of run `{}`, which", top.id),
+    };
+    match top.state {
+        State::Failed | State::Crashed | State::Cancelled => Ok(()),
+        State::Completed => Err(Error::conflict(format!("{what} completed; submit it anew to run it again"))),
+        state => {
+            let message = format!("{what} is {}; wait for its end or cancel it first", state.as_str());
+            Err(Error::conflict(message))
+        }
+    }
+}
+
+/// Whether a flow failed by itself although all that it submitted completed: called again it sees the same.
+fn would_come_out_the_same(run: &Run) -> bool {
+    let by_itself = run.failure.as_ref().is_some_and(|failure| failure.kind.is_of_the_guest());
+    let states = run.children.as_deref();
+    run.kind == Kind::Flow
+        && run.durable
+        && by_itself
+        && states.is_some_and(|states| states.keys().all(|state| *state == State::Completed))
+}
+
+fn reason(asked: &Run, how: Retry, plan: &super::Plan) -> String {
+    let mut reason = "retried by request".to_owned();
+    if asked.parent.is_some() {
+        reason.push_str(&format!(" for run `{}`", asked.id));
+    }
+    if how.from_start {
+        reason.push_str(", from the start");
+    }
+    if how.newest {
+        reason.push_str(&format!(", with version {}", &plan.version.module.digest.as_str()[..12]));
+    }
+    reason
 }

@@ -38,6 +38,8 @@ pub(super) struct Follower<'a> {
     run: RunId,
     /// Nothing is told, only the end is waited for.
     quiet: bool,
+    /// What was before it was retried is not told again.
+    since: Timestamp,
     log: Reader,
     /// The state in which each run below was seen last.
     seen: HashMap<RunId, State>,
@@ -64,6 +66,7 @@ impl<'a> Follower<'a> {
             out,
             run: run.id,
             quiet,
+            since: run.retried_at.unwrap_or(Timestamp::MIN),
             log,
             seen: HashMap::new(),
             flows,
@@ -215,6 +218,7 @@ impl<'a> Follower<'a> {
     }
 
     fn write(&self, events: &mut Vec<Event>) {
+        events.retain(|(at, _)| *at >= self.since);
         events.sort_by_key(|(at, _)| *at);
         for (_, text) in events.drain(..) {
             self.out.note(&text);

@@ -11,7 +11,7 @@ use super::format::{harmless, short_id};
 use super::session::Session;
 use super::signals::Signals;
 use super::{Context, find};
-use crate::api::shapes::RunShape;
+use crate::api::shapes::{RetryModule, RetryShape, RunShape};
 use crate::client::Client;
 use crate::domain::RunId;
 use crate::error::Result;
@@ -44,10 +44,16 @@ enum Verb {
         #[arg(short, long)]
         quiet: bool,
     },
-    /// Run once more, from the beginning, what did not complete, and follow it
+    /// Try a run again that did not complete, and follow it; a flow keeps what completed
     Retry {
         #[arg(help = RUN)]
         run: String,
+        /// Keep nothing of what completed
+        #[arg(long)]
+        from_start: bool,
+        /// With the newest version of its module
+        #[arg(long)]
+        newest: bool,
         /// Only the result, and what went wrong
         #[arg(short, long)]
         quiet: bool,
@@ -76,7 +82,10 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
             let end = watch(&run, quiet, &session, context).await;
             return attend::close(end, quiet, session, context).await;
         }
-        Some(Verb::Retry { run, quiet }) => return retry(&run, quiet, session, context).await,
+        Some(Verb::Retry { run, from_start, newest, quiet }) => {
+            let how = RetryShape { from_start, module: newest.then_some(RetryModule::Newest) };
+            return retry(&run, &how, quiet, session, context).await;
+        }
     };
     session.close(result).await
 }
@@ -89,7 +98,7 @@ async fn watch(run: &str, quiet: bool, session: &Session, context: &Context) -> 
     Attended { session, context, quiet, on_signal: OnSignal::Detach }.to_end(&run.summary, &mut signals).await
 }
 
-async fn retry(run: &str, quiet: bool, session: Session, context: &Context) -> Result<u8> {
+async fn retry(run: &str, how: &RetryShape, quiet: bool, session: Session, context: &Context) -> Result<u8> {
     let found = match find::run(&session.client, run, context).await {
         Ok(id) => session.client.run(id).await,
         Err(error) => Err(error),
@@ -99,16 +108,22 @@ async fn retry(run: &str, quiet: bool, session: Session, context: &Context) -> R
         Err(error) => return session.close(Err(error)).await,
     };
     let session = session.granting(&old.grants, context).await?;
-    let end = retry_and_follow(old.summary.id, quiet, &session, context).await;
+    let end = retry_and_follow(old.summary.id, how, quiet, &session, context).await;
     attend::close(end, quiet, session, context).await
 }
 
-async fn retry_and_follow(id: RunId, quiet: bool, session: &Session, context: &Context) -> Result<End> {
+async fn retry_and_follow(
+    id: RunId,
+    how: &RetryShape,
+    quiet: bool,
+    session: &Session,
+    context: &Context,
+) -> Result<End> {
     let mut signals = Signals::catch()?;
-    let run = session.client.retry(id).await?;
+    let run = session.client.retry(id, how).await?;
     if !quiet {
-        let (name, new) = (harmless(&run.summary.name, 0), short_id(run.summary.id));
-        context.out.note(&format!("retrying run `{name}` ({}) from the beginning, as run {new}", short_id(id)));
+        let name = harmless(&run.summary.name, 0);
+        context.out.note(&format!("retrying run `{name}` ({}), attempt {}", short_id(run.summary.id), run.summary.n_attempts + 1));
     }
     Attended { session, context, quiet, on_signal: OnSignal::Cancel }.to_end(&run.summary, &mut signals).await
 }

@@ -45,8 +45,10 @@ pub struct Run {
     /// What it was brought about by, and for which deployment.
     pub trigger: Trigger,
     pub deployment: Option<Arc<str>>,
-    /// The run that did not complete and that this one tries again.
+    /// Of a flow's child: the one of an earlier generation that did not complete, and that it goes on for.
     pub retry_of: Option<RunId>,
+    /// When it was retried by hand last.
+    pub retried_at: Option<Timestamp>,
     pub state: State,
     /// Of a flow: counts its executions from the start, and is part of its children's ids.
     pub generation: u32,
@@ -113,6 +115,7 @@ impl Run {
             trigger: Trigger::Api,
             deployment: None,
             retry_of: None,
+            retried_at: None,
             state: State::Scheduled,
             generation: 0,
             attempt: 0,

@@ -9,6 +9,7 @@ mod logs;
 mod modules;
 mod queue;
 mod recovery;
+mod retry;
 mod rows;
 mod runs;
 mod stats;

@@ -109,7 +109,7 @@ pub struct HostState {
     output: Arc<output::Shared>,
     http: http::Http,
     label: Option<String>,
-    looked_for_files: bool,
+    refused: refused::Refused,
 }
 
 impl HostState {
@@ -149,7 +149,7 @@ impl HostState {
         });
         let http = http::Http::new(job.clone());
         let limiter = Limiter::new(job.settings.limits.memory_bytes);
-        Ok(HostState { wasi: wasi.build(), table, limiter, job, output, http, label: None, looked_for_files: false })
+        Ok(HostState { wasi: wasi.build(), table, limiter, job, output, http, label: None, refused: Default::default() })
     }
 
     /// The label that the guest gave its outcome.

@@ -285,13 +285,27 @@ impl Execution<'_> {
         })
     }
 
+    /// Whether a flow failed by itself although all that it submitted completed: called again it sees the same.
+    fn would_come_out_the_same(&self, outcome: &Outcome) -> bool {
+        let by_itself = outcome.result.as_ref().is_err_and(|failure| failure.kind.is_of_the_guest());
+        let states = outcome.children.as_deref();
+        self.plan.entry().durable
+            && by_itself
+            && states.is_some_and(|states| states.keys().all(|state| *state == State::Completed))
+    }
+
     /// What becomes of the run now; an attempt that is tried again says so in the log.
     fn after(&self, outcome: &Outcome, log: &RunLog) -> Transition {
         let retries = &self.plan.settings.retries;
         let number = self.live.attempt_that_counts();
         let now = self.worker.app.clock.now();
         let failure = outcome.result.as_ref().err();
-        let transition = after_attempt(number, retries, failure, now, rand::random());
+        let mut transition = after_attempt(number, retries, failure, now, rand::random());
+        if matches!(transition, Transition::Retry { .. }) && self.would_come_out_the_same(outcome) {
+            let message = "not retried: all that it submitted completed, so that the same code would fail again";
+            log.write(Level::Warn, message.to_owned());
+            transition = Transition::Final(State::Failed);
+        }
         self.worker.app.metrics.attempt_ended(self.plan.entry().kind, &outcome.usage, &transition);
         if let (Transition::Retry { delay_ms, .. }, Some(failure)) = (&transition, failure) {
             let message = format!(

@@ -227,18 +227,18 @@ impl FlowRun {
     ) {
         // What ends since its flow does is nothing that the flow's guest is told.
         let no = (!self.token.is_cancelled()).then(|| children.next_no());
-        let mut end_state = (State::Completed, Timestamp::MIN);
+        let mut ended = (State::Completed, Timestamp::MIN, false);
         let end = |run: &mut Run| {
             end(run);
             run.event_no = no;
-            end_state = (run.state, run.finished_at.unwrap_or_default());
+            ended = (run.state, run.finished_at.unwrap_or_default(), run.reused_from.is_some());
         };
         let Some(ticket) = live.record(&self.worker.app, end, []) else {
             return;
         };
-        let (state, at) = end_state;
+        let (state, at, is_reused) = ended;
         let kept = children.keep(result);
-        let end = children::End { kept, ticket, at, is_told: no.is_some() };
+        let end = children::End { kept, ticket, at, is_told: no.is_some(), is_reused };
         for (seq, work) in children.finish(seq, state, end) {
             self.spawn(children, seq, work);
         }

@@ -46,10 +46,13 @@ fn header(run: &RunShape, context: &Context) -> Result<()> {
         field("tags", harmless(&summary.tags.join(", "), 0))?;
     }
     if let Some(old) = summary.retry_of {
-        field("retry of", old.to_string())?;
+        field("goes on for", old.to_string())?;
     }
-    if let Some(new) = run.retried_by {
-        field("retried by", new.to_string())?;
+    if let Some(old) = summary.reused_from {
+        field("result of", old.to_string())?;
+    }
+    if run.superseded {
+        field("superseded", "by a newer attempt of its flow".to_owned())?;
     }
     if let Some(duration) = run_duration(summary, Timestamp::now()) {
         field("duration", duration)?;

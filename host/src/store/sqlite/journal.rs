@@ -19,8 +19,8 @@ impl Store {
         let first = RunId::child(parent, generation, from);
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT id, request_sum, state, finished_at, event_no, coalesce(reused_from, retry_of), failure, result_sum,
-                    CASE WHEN length(result) <= ? THEN result END
+                "SELECT id, request_sum, state, finished_at, event_no, reused_from, failure, result_sum,
+                    CASE WHEN length(result) <= ? THEN result END, retry_of
                  FROM runs WHERE id BETWEEN ? AND ? AND parent_id = ? ORDER BY id LIMIT ?",
             )?;
             let mut rows = statement.query(params![
@@ -52,7 +52,8 @@ impl Store {
                 children.push(Past {
                     id,
                     request_sum: row.get(1)?,
-                    takes_over: run_id_or_null(row, 5)?,
+                    reused_from: run_id_or_null(row, 5)?,
+                    retry_of: run_id_or_null(row, 9)?,
                     ended,
                 });
             }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use super::filter::{self, Conditions};
 use super::logs::is_below;
 use super::recovery::number_the_end;
-use super::rows::{self, LISTED, RUN, json, micros, run, run_id, state, timestamp, usage};
+use super::rows::{self, LISTED, RUN, json, micros, run, state, timestamp, usage};
 use super::{Result, Store};
 use crate::domain::attempt::HistoryItem;
 use crate::domain::{Attempt, Run, RunId, State, StateCounts};
@@ -113,16 +113,6 @@ impl Store {
                 counts.insert(state(row, 0)?, row.get::<_, i64>(1)? as u64);
             }
             Ok(counts)
-        })
-    }
-
-    /// The newest run that tries another one again.
-    pub fn retried_by(&self, id: RunId) -> Result<Option<RunId>> {
-        self.read(|connection| {
-            let sql = "SELECT id FROM runs WHERE retry_of = ? ORDER BY id DESC LIMIT 1";
-            let mut statement = connection.prepare_cached(sql)?;
-            let mut rows = statement.query([id.as_bytes()])?;
-            rows.next()?.map(|row| run_id(row, 0)).transpose()
         })
     }
 

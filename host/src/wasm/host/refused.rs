@@ -1,54 +1,70 @@
-//! What a sandbox never has: sockets, and in flows files. Who asks is told where to do it instead.
+//! What a sandbox never has: sockets, and in flows files. Who asks is refused as by any system, since libraries ask to
+//! find out; a failure that follows says where to do it instead.
 
 use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi::filesystem::WasiFilesystemView;
 use wasmtime_wasi::p2::bindings::filesystem::{preopens, types::Descriptor};
-use wasmtime_wasi::p2::bindings::sockets::{
-    instance_network,
-    network::{self, IpAddressFamily, Network},
-    tcp_create_socket::{self, TcpSocket},
-    udp_create_socket::{self, UdpSocket},
-};
+use wasmtime_wasi::p2::bindings::sockets::instance_network;
+use wasmtime_wasi::p2::bindings::sockets::network::{self, IpAddressFamily, Network};
+use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket::{self, TcpSocket};
+use wasmtime_wasi::p2::bindings::sockets::udp_create_socket::{self, UdpSocket};
 use wasmtime_wasi::p2::{SocketError, SocketResult};
 use wasmtime_wasi::sockets::WasiSocketsView;
 
-use super::{HostState, Stop};
+use super::HostState;
 use crate::domain::{Failure, FailureKind, Kind};
 
-impl HostState {
-    fn no_sockets(&self) -> Stop {
-        let entry = &self.job.run.entry;
-        let message = match self.job.run.kind {
-            Kind::Flow => format!("denied: the flow `{entry}` uses the network; do it in a task, over HTTP"),
-            Kind::Task => format!("denied: the task `{entry}` uses a socket; only HTTP can be granted"),
-        };
-        Stop(Failure::new(FailureKind::Denied, message))
-    }
+/// What the guest asked for and did not get.
+#[derive(Default)]
+pub(super) struct Refused {
+    files: bool,
+    network: bool,
+}
 
-    /// Says in a failure that the flow looked for files, which is why it failed.
+impl HostState {
+    /// Says in a failure what the guest looked for in vain, which is likely why it failed.
     pub fn explain(&self, failure: &mut Failure) {
-        if self.looked_for_files && matches!(failure.kind, FailureKind::TaskError | FailureKind::Trapped) {
+        if !matches!(failure.kind, FailureKind::TaskError | FailureKind::Trapped) {
+            return;
+        }
+        let is_flow = self.job.run.kind == Kind::Flow;
+        if self.refused.files && is_flow {
             failure.message.push_str(" (a flow has no files: use them in a task)");
+        }
+        if self.refused.network {
+            failure.message.push_str(match is_flow {
+                true => " (a flow has no network: use it in a task, over HTTP)",
+                false => " (a task has no sockets: it can be granted HTTP)",
+            });
         }
     }
 }
 
 impl preopens::Host for HostState {
     fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
-        self.looked_for_files |= self.job.run.kind == Kind::Flow;
+        self.refused.files = true;
         self.filesystem().get_directories()
     }
 }
 
 impl tcp_create_socket::Host for HostState {
-    fn create_tcp_socket(&mut self, _: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
-        Err(SocketError::trap(self.no_sockets()))
+    fn create_tcp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
+        self.refused.network = true;
+        self.sockets().create_tcp_socket(family)
     }
 }
 
 impl udp_create_socket::Host for HostState {
-    async fn create_udp_socket(&mut self, _: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {
-        Err(SocketError::trap(self.no_sockets()))
+    async fn create_udp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {
+        self.refused.network = true;
+        self.sockets().create_udp_socket(family).await
+    }
+}
+
+impl instance_network::Host for HostState {
+    fn instance_network(&mut self) -> wasmtime::Result<Resource<Network>> {
+        self.refused.network = true;
+        self.sockets().instance_network()
     }
 }
 
@@ -68,12 +84,6 @@ impl network::Host for HostState {
         error: Resource<wasmtime::Error>,
     ) -> wasmtime::Result<Option<network::ErrorCode>> {
         self.sockets().network_error_code(error)
-    }
-}
-
-impl instance_network::Host for HostState {
-    fn instance_network(&mut self) -> wasmtime::Result<Resource<Network>> {
-        Err(self.no_sockets().into())
     }
 }
 

@@ -81,6 +81,8 @@ pub(super) struct End {
     pub at: Timestamp,
     /// Whether it is among what the flow is told.
     pub is_told: bool,
+    /// Whether an earlier generation had it.
+    pub is_reused: bool,
 }
 
 /// A child that is to be carried out.

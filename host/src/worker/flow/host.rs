@@ -45,7 +45,11 @@ impl FlowRun {
         self.worker.store().on_record(end.ticket).await;
         // A flow whose children never make it wait gives its neighbours their turn here.
         tokio::task::coop::consume_budget().await;
-        self.time().pass(end.at);
+        let mut time = self.time();
+        time.pass(end.at);
+        if !end.is_reused {
+            time.leave_earlier();
+        }
     }
 
     /// Never resolves once the flow is to end: what became of its children then is no outcome that its guest could go

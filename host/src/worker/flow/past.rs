@@ -78,7 +78,7 @@ impl FlowRun {
             let page = store.past_children(run.id, run.generation, from, PAGE).map_err(damaged)?;
             let is_last = page.len() < PAGE;
             for past in page {
-                claimed.extend(past.takes_over);
+                claimed.extend(past.reused_from.or(past.retry_of));
                 if let Some(no) = past.ended.as_ref().and_then(|ended| ended.no) {
                     order.push((no, from));
                 }
@@ -111,7 +111,9 @@ impl FlowRun {
             (None, None) if state == State::Cancelled => children.keep(&Err(crate::worker::executor::cancelled())),
             (None, None) => Kept::OnRecord,
         };
-        children.add_past(request, state, End { kept, ticket: Ticket::default(), at, is_told: no.is_some() });
+        let is_reused = past.reused_from.is_some();
+        let end = End { kept, ticket: Ticket::default(), at, is_told: no.is_some(), is_reused };
+        children.add_past(request, state, end);
         Ok(())
     }
 
@@ -121,11 +123,16 @@ impl FlowRun {
         let mut candidates = Vec::new();
         let mut run = Run::clone(&self.run);
         let mut newest = run.generation;
+        let mut before = (newest > run.reuse_from).then_some((run.id, newest - 1));
         loop {
             candidates.extend(store.children_to_take_over(run.id, run.reuse_from..newest)?);
-            let Some(before) = run.retry_of.map(|id| store.run(id)).transpose()?.flatten() else { break };
-            newest = before.generation + 1;
-            run = before;
+            let Some(goes_on_for) = run.retry_of.map(|id| store.run(id)).transpose()?.flatten() else { break };
+            newest = goes_on_for.generation + 1;
+            run = goes_on_for;
+            before = before.or(Some((run.id, run.generation)));
+        }
+        if let Some((id, generation)) = before {
+            self.time().set_earlier(store.journal(id, generation)?);
         }
         *lock(&self.taken_over) = TakenOver::of(candidates, claimed);
         // The times and random numbers of the first execution are those of all, so that what depends on them alone is

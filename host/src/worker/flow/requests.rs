@@ -213,7 +213,7 @@ impl FlowRun {
         };
         let ticket = live.record(&self.worker.app, end, []).expect("a run that was just made is not final");
         let kept = children.keep(&outcome.result);
-        children.add_finished(sum, State::Failed, End { kept, ticket, at: now, is_told: true });
+        children.add_finished(sum, State::Failed, End { kept, ticket, at: now, is_told: true, is_reused: false });
     }
 
     /// Fills in the outputs that a child takes from others, now that all are over.

@@ -19,6 +19,8 @@ pub(super) struct Time {
     now: Timestamp,
     /// What the flow was told, each with the place of its record.
     journal: Vec<(JournalEntry, Ticket)>,
+    /// That of the generation before, which holds as long as the flow is told nothing else.
+    earlier: Vec<JournalEntry>,
     /// How much of it the guest asked for again since it was called.
     asked: usize,
     /// Sleeps that the guest waits for together; the number keeps apart those that end at the same time.
@@ -28,7 +30,7 @@ pub(super) struct Time {
 
 impl Time {
     pub(super) fn starting_at(start: Timestamp) -> Time {
-        Time { start, now: start, journal: Vec::new(), asked: 0, sleeps: BTreeSet::new(), next_sleep: 0 }
+        Time { start, now: start, journal: Vec::new(), earlier: Vec::new(), asked: 0, sleeps: BTreeSet::new(), next_sleep: 0 }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -46,6 +48,15 @@ impl Time {
     /// What is on record, before the guest is called.
     pub(super) fn set_journal(&mut self, entries: Vec<JournalEntry>) {
         self.journal = entries.into_iter().map(|entry| (entry, Ticket::default())).collect();
+    }
+
+    pub(super) fn set_earlier(&mut self, entries: Vec<JournalEntry>) {
+        self.earlier = entries;
+    }
+
+    /// The flow is told what it was not told in the generation before.
+    pub(super) fn leave_earlier(&mut self) {
+        self.earlier.clear();
     }
 
     /// The guest is called again from the start.
@@ -132,8 +143,10 @@ impl FlowRun {
         let (deadline, ticket) = match self.next_recorded(EntryKind::Timer, &key, || format!("a sleep of {span:?}"))? {
             Some((entry, ticket)) => (entry.at, ticket),
             None => {
-                let now = self.worker.app.clock.now();
-                let deadline = now.saturating_add(span).unwrap_or(Timestamp::MAX);
+                let earlier = self.as_earlier(EntryKind::Timer, &key).map(|entry| entry.at);
+                let deadline = earlier.unwrap_or_else(|| {
+                    self.worker.app.clock.now().saturating_add(span).unwrap_or(Timestamp::MAX)
+                });
                 (deadline, self.journal(EntryKind::Timer, key, None, deadline))
             }
         };
@@ -171,6 +184,16 @@ impl FlowRun {
         }
         time.asked += 1;
         Some(Some((entry, ticket)))
+    }
+
+    /// What the guest was told at this place in the generation before, where it asks for the same.
+    fn as_earlier(&self, kind: EntryKind, key: &str) -> Option<JournalEntry> {
+        let mut time = self.time();
+        let entry = time.earlier.get(time.asked).filter(|entry| entry.kind == kind && entry.key == key).cloned();
+        if entry.is_none() {
+            time.leave_earlier();
+        }
+        entry
     }
 
     /// Puts on record what the guest is told.
