@@ -4,10 +4,12 @@
 mod api;
 mod app;
 mod cancel;
+mod chance;
 mod cli;
 mod commands;
 mod context;
 mod contract;
+mod crash;
 mod deletion;
 mod docs;
 mod events;
