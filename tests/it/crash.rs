@@ -21,13 +21,16 @@ use tempfile::TempDir;
 use crate::chance::{draws, seed};
 use crate::process::{Process, data_dir};
 
-const KILLS: u32 = 32;
+const KILLS: usize = 32;
 /// How long a server lives after it has first answered, in milliseconds.
-const LIFE_MS: Range<u64> = 5..800;
-/// The most flows that are submitted: all of them are on one page.
-const MAX_FLOWS: u64 = 300;
+const LIFE_MS: Range<u64> = 0..800;
+/// One life in three is at least as long, in milliseconds: a run whose server dies three times before anything comes of
+/// it is crashed, and rightly so.
+const LONG_LIFE_MS: u64 = 400;
+/// The most flows that are submitted in one life. All of them together are on one page.
+const FLOWS_PER_LIFE: usize = 9;
 /// Looks at what is on record, for each submit.
-const LOOKS: u32 = 12;
+const LOOKS: u32 = 20;
 /// Looks go to one of so many flows that were submitted last: most are under way.
 const RECENT: usize = 12;
 /// All kills take a quarter of this where nothing else runs.
@@ -43,11 +46,12 @@ async fn kill_9_at_any_moment_loses_nothing_and_repeats_nothing_that_was_on_reco
     let mut server = serve();
     server.register("durable").await;
     let started = Instant::now();
-    for _ in 0..KILLS {
-        let life = Duration::from_millis(lives.random_range(LIFE_MS));
+    for kill in 1..=KILLS {
+        let shortest_ms = if kill.is_multiple_of(3) { LONG_LIFE_MS } else { 0 };
+        let life = Duration::from_millis(lives.random_range(LIFE_MS).max(shortest_ms));
         let pid = Pid::from_raw(server.pid().cast_signed()).unwrap();
         // The blow falls while the caller is in the middle of something.
-        tokio::join!(caller.calls_until_gone(&server.client), async {
+        tokio::join!(caller.calls_until_gone(&server.client, kill * FLOWS_PER_LIFE), async {
             tokio::time::sleep(life).await;
             kill_process(pid, Signal::KILL).unwrap();
         });
@@ -83,13 +87,11 @@ impl Caller {
         Caller { seed, looks: draws(seed, 1), effects, acknowledged, flows, ended }
     }
 
-    /// Submits and looks in turn, until the server does not answer.
-    async fn calls_until_gone(&mut self, client: &Client) {
+    /// Submits, until there are so many flows, and looks in turn, until the server does not answer.
+    async fn calls_until_gone(&mut self, client: &Client, most: usize) {
         loop {
-            let outcome = match self.looks.random_range(0..=LOOKS) {
-                0 => self.submit(client).await,
-                _ => self.look(client).await,
-            };
+            let submits = self.acknowledged.len() < most && self.looks.random_range(0..=LOOKS) == 0;
+            let outcome = if submits { self.submit(client).await } else { self.look(client).await };
             match outcome {
                 Ok(()) => {}
                 Err(Error { kind: ErrorKind::Unavailable, .. }) => return,
@@ -101,9 +103,6 @@ impl Caller {
     /// Submits the next flow: the one whose submit was not acknowledged, under the same key, if there is one.
     async fn submit(&mut self, client: &Client) -> Result<()> {
         let number = self.acknowledged.len() as u64;
-        if number == MAX_FLOWS {
-            return Ok(());
-        }
         let id = client.submit(&flow(self.seed, number, self.effects.path()), None).await?.summary.id;
         self.acknowledged.push(id);
         self.flows.push(id);
@@ -163,21 +162,22 @@ impl Caller {
 
 /// Flow number `number`: what it is depends on that and the seed alone.
 fn flow(seed: u64, number: u64, effects: &Path) -> SubmitShape {
+    // More than 40 steps in a row are too large a number.
     const FLOWS: [(&str, u64); 7] = [
-        ("sequential", 30),
-        ("parallel", 20),
-        ("first_come", 10),
-        ("nested", 6),
-        ("retrying", 6),
-        ("sleeping", 4),
-        ("moments", 10),
+        ("sequential", 40),
+        ("parallel", 60),
+        ("first_come", 20),
+        ("nested", 12),
+        ("retrying", 10),
+        ("sleeping", 12),
+        ("moments", 30),
     ];
     // The first two are the test's own.
     let mut draws = draws(seed, 2 + number);
     let (entry, most) = FLOWS[draws.random_range(0..FLOWS.len())];
     let mut parameters = json!({"n": draws.random_range(1..=most)});
     if entry == "sleeping" {
-        parameters["ms"] = json!(draws.random_range(1..=80));
+        parameters["ms"] = json!(draws.random_range(1..=100));
     }
     let submit = json!({
         "module": "durable",
@@ -253,7 +253,8 @@ async fn verify_result(client: &Client, run: &RunShape, children: &[RunSummary])
         }
         "first_come" => {
             let order: Vec<u64> = serde_json::from_value(result[0].clone()).unwrap();
-            let each_once = order.iter().copied().collect::<HashSet<_>>() == (0..n).collect() && order.len() as u64 == n;
+            let each_once =
+                order.iter().copied().collect::<HashSet<_>>() == (0..n).collect() && order.len() as u64 == n;
             let next: Vec<_> = order.into_iter().map(step).collect();
             (each_once && result[1] == json!(next), (2 * n, n))
         }
