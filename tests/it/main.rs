@@ -27,6 +27,7 @@ mod metrics;
 mod modules;
 mod openapi;
 mod process;
+mod programs;
 mod restart;
 mod retries;
 mod retry;
