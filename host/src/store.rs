@@ -71,6 +71,7 @@ pub enum Write {
 #[derive(Clone, Debug)]
 pub struct Past {
     pub id: RunId,
+    pub seq: u32,
     /// A checksum of what the flow asked for.
     pub request_sum: Option<i64>,
     /// The child of an earlier generation whose result it has.

@@ -33,6 +33,8 @@ const FLOWS_PER_LIFE: usize = 9;
 const LOOKS: u32 = 20;
 /// Looks go to one of so many flows that were submitted last: most are under way.
 const RECENT: usize = 12;
+/// Of an id as text.
+const ID_CHARS: usize = 36;
 /// All kills take a quarter of this where nothing else runs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -132,9 +134,10 @@ impl Caller {
     fn lines(&self) -> HashMap<RunId, usize> {
         let text = std::fs::read_to_string(self.effects.path().join("lines")).unwrap_or_default();
         let mut lines = HashMap::new();
-        for line in text.lines() {
-            let (id, _attempt) = line.split_once(' ').unwrap_or_else(|| panic!("`{line}` was not written at once"));
-            *lines.entry(id.parse().unwrap()).or_default() += 1;
+        for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+            // A task that was killed while it wrote may have left the beginning of a line before this one.
+            let (id, _attempt) = line.split_once(' ').unwrap_or_else(|| panic!("`{line}` is no whole line"));
+            *lines.entry(id[id.len() - ID_CHARS..].parse().unwrap()).or_default() += 1;
         }
         lines
     }

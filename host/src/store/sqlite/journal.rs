@@ -20,7 +20,7 @@ impl Store {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT id, request_sum, state, finished_at, event_no, reused_from, failure, result_sum,
-                    CASE WHEN length(result) <= ? THEN result END, retry_of
+                    CASE WHEN length(result) <= ? THEN result END, retry_of, seq
                  FROM runs WHERE id BETWEEN ? AND ? AND parent_id = ? ORDER BY id LIMIT ?",
             )?;
             let mut rows = statement.query(params![
@@ -51,6 +51,7 @@ impl Store {
                 };
                 children.push(Past {
                     id,
+                    seq: row.get(10)?,
                     request_sum: row.get(1)?,
                     reused_from: run_id_or_null(row, 5)?,
                     retry_of: run_id_or_null(row, 9)?,

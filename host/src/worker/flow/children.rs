@@ -49,6 +49,8 @@ pub(super) struct Children {
 }
 
 enum Child {
+    /// It was submitted, but is not on record: it is submitted anew.
+    Unknown,
     /// On record, unfinished, and not asked for yet since the flow goes on.
     OnRecord {
         live: Arc<Live>,
@@ -111,7 +113,7 @@ pub(super) enum Interest {
 }
 
 impl Children {
-    pub(super) fn len(&self) -> u32 {
+    fn len(&self) -> u32 {
         self.all.len() as u32
     }
 
@@ -120,15 +122,30 @@ impl Children {
         self.finished.len() as u64 + 1
     }
 
-    /// What the guest's next submit is compared with, where that child was submitted before.
-    pub(super) fn next_request(&self) -> Option<(u32, i64)> {
-        let request = self.requests.get(self.submitted as usize)?;
-        Some((self.submitted, *request))
+    /// The place of the guest's next submit.
+    pub(super) fn next_place(&self) -> u32 {
+        self.submitted
     }
 
-    /// The first child that the guest has not asked for since it was called.
+    /// What the guest's next submit is compared with, where that child is on record.
+    pub(super) fn next_request(&self) -> Option<i64> {
+        let next = self.submitted as usize;
+        self.all.get(next).filter(|child| !matches!(child, Child::Unknown))?;
+        Some(self.requests[next])
+    }
+
+    /// The first child on record that the guest has not asked for since it was called.
     pub(super) fn first_unclaimed(&self) -> Option<u32> {
-        (self.submitted < self.len()).then_some(self.submitted)
+        let known = |seq: &u32| !matches!(self.all[*seq as usize], Child::Unknown);
+        (self.submitted..self.len()).find(known)
+    }
+
+    /// Leaves places before `seq` to children that are not on record.
+    pub(super) fn leave_places_to(&mut self, seq: u32) {
+        while self.len() < seq {
+            self.all.push(Child::Unknown);
+            self.requests.push(0);
+        }
     }
 
     /// The guest asks once more for the next child. Returns the child's run where somebody has to carry it out.
@@ -177,10 +194,15 @@ impl Children {
 
     /// A new place, for what the guest asked for.
     fn add_place(&mut self, request: i64, child: Child) {
+        let seq = self.submitted as usize;
         self.unfinished += 1;
         self.submitted += 1;
-        self.all.push(child);
-        self.requests.push(request);
+        if seq < self.all.len() {
+            (self.all[seq], self.requests[seq]) = (child, request);
+        } else {
+            self.all.push(child);
+            self.requests.push(request);
+        }
     }
 
     /// Whether the child has to wait for any of `upstream`.
@@ -196,7 +218,7 @@ impl Children {
     /// Adds a child in the next place. Returns the work where it is to start at once; with `hold` it is held back
     /// instead. A child starts after all that are in `upstream`.
     pub(super) fn add(&mut self, request: i64, work: Work, upstream: &[u32], hold: bool) -> Option<Work> {
-        let seq = self.len();
+        let seq = self.submitted;
         self.add_place(request, Child::Waiting { work: work.clone(), upstream: 0 });
         if !upstream.is_empty() && self.set_waiting(seq, &work, upstream) {
             None
@@ -210,7 +232,7 @@ impl Children {
 
     /// Adds a child that is over already.
     pub(super) fn add_finished(&mut self, request: i64, state: State, end: End) {
-        let seq = self.len();
+        let seq = self.submitted;
         self.add_place(request, Child::Untold);
         self.finish(seq, state, end);
     }
@@ -334,7 +356,7 @@ impl Children {
                 None
             }
             Child::OnRecord { live } => Some(live.clone()),
-            Child::Finished(_) | Child::Untold => None,
+            Child::Finished(_) | Child::Untold | Child::Unknown => None,
         }
     }
 
@@ -344,7 +366,7 @@ impl Children {
         let idle = |child: &Child| match child {
             Child::Waiting { work, .. } => Some(work.live.clone()),
             Child::Inline { live, .. } | Child::OnRecord { live } => Some(live.clone()),
-            Child::Running { .. } | Child::Finished(_) | Child::Untold => None,
+            Child::Running { .. } | Child::Finished(_) | Child::Untold | Child::Unknown => None,
         };
         self.all.iter().zip(0..).filter_map(|(child, seq)| Some((seq, idle(child)?))).collect()
     }

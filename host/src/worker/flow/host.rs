@@ -74,7 +74,7 @@ impl FlowHost for FlowRun {
                     if children.next_request().is_some() {
                         return self.bind(&mut children, submit);
                     }
-                    if children.len() >= self.max_children {
+                    if children.next_place() >= self.max_children {
                         let message = format!(
                             "too many children: the limit is {}; raise `limits.children` or submit fewer",
                             self.max_children

@@ -78,12 +78,12 @@ impl FlowRun {
             let page = store.past_children(run.id, run.generation, from, PAGE).map_err(damaged)?;
             let is_last = page.len() < PAGE;
             for past in page {
+                from = past.seq + 1;
                 claimed.extend(past.reused_from.or(past.retry_of));
                 if let Some(no) = past.ended.as_ref().and_then(|ended| ended.no) {
-                    order.push((no, from));
+                    order.push((no, past.seq));
                 }
                 self.add_past(&mut self.children(), past)?;
-                from += 1;
             }
             if is_last {
                 break;
@@ -96,6 +96,8 @@ impl FlowRun {
     }
 
     fn add_past(&self, children: &mut Children, past: Past) -> Result<(), Failure> {
+        // Those that ended are on record, those that were submitted before them and had not ended may not be.
+        children.leave_places_to(past.seq);
         let request = past.request_sum.unwrap_or_default();
         let Some(Ended { state, at, no, failure, result }) = past.ended else {
             let found = self.worker.store().run(past.id).map_err(damaged)?;

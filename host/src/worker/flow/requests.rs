@@ -40,7 +40,7 @@ impl FlowRun {
     /// Gives a submit its place. What is wrong with it is the failure of the child.
     pub(super) fn admit(&self, children: &mut Children, submit: Submit) -> u32 {
         self.worker.app.metrics.submitted(Trigger::Flow);
-        let seq = children.len();
+        let seq = children.next_place();
         let mut upstream = upstream(&submit);
         children.observe(&submit.arguments, &mut upstream);
         let sum = request_sum(&submit);
@@ -74,8 +74,8 @@ impl FlowRun {
     ///
     /// Where the record has something else in that place.
     pub(super) fn bind(&self, children: &mut Children, submit: Submit) -> Result<u32, Stop> {
-        let (seq, recorded) = children.next_request().expect("there is one");
-        if request_sum(&submit) != recorded {
+        let seq = children.next_place();
+        if children.next_request() != Some(request_sum(&submit)) {
             return Err(Stop(self.differs(seq, &submit)));
         }
         let mut upstream = upstream(&submit);
