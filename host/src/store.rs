@@ -58,6 +58,11 @@ pub enum Write {
         state: State,
         reason: String,
     },
+    /// The unfinished children of a flow that is parked: no worker holds them.
+    Release {
+        parent: RunId,
+        generation: u32,
+    },
     /// What a flow was told.
     Journal {
         run_id: RunId,

@@ -14,6 +14,7 @@ mod deletion;
 mod docs;
 mod durable;
 mod events;
+mod evict;
 mod examples;
 mod flows;
 mod functions;

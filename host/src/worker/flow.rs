@@ -1,12 +1,15 @@
 //! One execution of a flow: what its guest asks for, and the children that come of it.
 
+mod attempt;
 mod children;
+mod evict;
 mod host;
 mod past;
 mod requests;
 mod time;
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use futures_util::FutureExt;
@@ -49,8 +52,13 @@ pub(super) struct FlowRun {
     taken_over: Mutex<TakenOver>,
     /// The run whose times and random numbers this one has; its own where that is not set.
     origin: OnceLock<RunId>,
-    /// The child that the flow's own task carries out.
-    inline: Mutex<Option<BoxFuture<'static, ()>>>,
+    /// The child that the flow's own task carries out, and its place.
+    inline: Mutex<Option<(u32, BoxFuture<'static, ()>)>>,
+    /// Since when the guest waits, as the worker's uptime; 0 while it computes.
+    waiting_since_ms: AtomicU64,
+    evict: Notify,
+    /// The flow is parked: who carries out its children lets go.
+    parked: CancellationToken,
     /// Something came that the flow's own task waits for.
     progress: Notify,
     /// Why the guest must not go on, once it must not.
@@ -75,6 +83,9 @@ impl FlowRun {
             taken_over: Mutex::default(),
             origin: OnceLock::new(),
             inline: Mutex::default(),
+            waiting_since_ms: AtomicU64::new(0),
+            evict: Notify::new(),
+            parked: CancellationToken::new(),
             progress: Notify::new(),
             stopped: OnceLock::new(),
             stop: Notify::new(),
@@ -166,15 +177,23 @@ impl FlowRun {
     fn spawn(&self, children: &mut Children, seq: u32, work: Work) {
         let Some(flow) = self.this.upgrade() else { return };
         children.set_running(seq, &work);
-        let abandoning = self.worker.abandoning.clone();
+        self.spawn_child(seq, Box::pin(async move { flow.carry_out(seq, work).await }));
+    }
+
+    fn spawn_child(&self, seq: u32, child: BoxFuture<'static, ()>) {
+        let Some(flow) = self.this.upgrade() else { return };
+        let (abandoning, parked) = (self.worker.abandoning.clone(), self.parked.clone());
         self.worker.guests.spawn(async move {
-            let live = work.live.clone();
             tokio::select! {
-                ended = AssertUnwindSafe(flow.carry_out(seq, work)).catch_unwind() => if ended.is_err() {
-                    flow.finished(seq, &live, State::Crashed, &Outcome::failed(our_mistake()));
+                ended = AssertUnwindSafe(child).catch_unwind() => if ended.is_err() {
+                    let live = flow.children().live(seq);
+                    if let Some(live) = live {
+                        flow.finished(seq, &live, State::Crashed, &Outcome::failed(our_mistake()));
+                    }
                 },
                 // Where it is a flow, it is in memory no longer.
-                () = abandoning.cancelled() => flow.worker.release(live.run().id, live.begun().0),
+                () = abandoning.cancelled() => flow.worker.release(flow.family.child(seq), None),
+                () = parked.cancelled() => flow.worker.release(flow.family.child(seq), None),
             }
         });
     }
@@ -203,6 +222,7 @@ impl FlowRun {
             token: &token,
             depth: self.depth + 1,
             inherited: &self.inherited,
+            above: Some(self),
         }
         .to_end()
         .await;

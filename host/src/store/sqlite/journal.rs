@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use twox_hash::XxHash3_64;
 
@@ -81,6 +82,18 @@ impl Store {
                 entries.push(entry);
             }
             Ok(entries)
+        })
+    }
+
+    /// What one generation of a flow was told last, or waits for: its kind and time.
+    pub fn last_entry(&self, run: RunId, generation: u32) -> Result<Option<(EntryKind, Timestamp)>> {
+        self.read(|connection| {
+            let sql = "SELECT kind, at FROM journal WHERE run_id = ? AND generation = ? ORDER BY no DESC LIMIT 1";
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query(params![run.as_bytes(), generation])?;
+            let Some(row) = rows.next()? else { return Ok(None) };
+            let kind = EntryKind::parse(row.get_ref(0)?.as_str()?);
+            Ok(kind.zip(Some(timestamp(row, 1)?)))
         })
     }
 

@@ -69,6 +69,14 @@ impl Store {
         })
     }
 
+    /// Cancels what lies below a flow that nobody has in memory.
+    pub fn cancel_below(&self, flow: RunId, now: Timestamp) -> Result<()> {
+        self.transact(|transaction| {
+            cancel_children(transaction, flow, now)?;
+            cancel_orphans(transaction, now).map(drop)
+        })
+    }
+
     /// Gives a worker what one generation of a flow left unfinished, so that it alone decides on it from now on.
     pub fn adopt_children(&self, parent: RunId, generation: u32, worker: i64) -> Result<()> {
         let family = RunId::children(parent, generation);

@@ -64,9 +64,10 @@ enum Child {
     },
     /// In a task of its own.
     Running {
+        live: Arc<Live>,
         token: CancellationToken,
     },
-    /// In the flow's own task: gone when the flow's call is.
+    /// In the flow's own task.
     Inline {
         live: Arc<Live>,
         token: CancellationToken,
@@ -164,7 +165,6 @@ impl Children {
         self.seen.clear();
         self.seen_lately.clear();
         self.results.clear();
-        self.interest = Interest::Nothing;
     }
 
     /// Adds an unfinished child that is on record, before the guest is called.
@@ -247,7 +247,52 @@ impl Children {
     }
 
     pub(super) fn set_running(&mut self, seq: u32, work: &Work) {
-        self.all[seq as usize] = Child::Running { token: work.token.clone() };
+        self.all[seq as usize] = Child::Running { live: work.live.clone(), token: work.token.clone() };
+    }
+
+    /// The run of a child that somebody carries out.
+    pub(super) fn live(&self, seq: u32) -> Option<Arc<Live>> {
+        match self.all.get(seq as usize)? {
+            Child::Running { live, .. } | Child::Inline { live, .. } => Some(live.clone()),
+            _ => None,
+        }
+    }
+
+    /// A child that was in the flow's own task goes on in one of its own.
+    pub(super) fn hand_over(&mut self, seq: u32) {
+        let child = &mut self.all[seq as usize];
+        if let Child::Inline { live, token } = child {
+            *child = Child::Running { live: live.clone(), token: token.clone() };
+        }
+        self.interest = Interest::Child(seq);
+    }
+
+    /// How many have finished of which the flow is told.
+    pub(super) fn count_finished(&self) -> usize {
+        self.finished.len()
+    }
+
+    /// Whether what the flow waits for is there, if so many had finished when it began to wait.
+    pub(super) fn is_there(&self, finished: usize) -> bool {
+        match self.interest {
+            Interest::Nothing => false,
+            Interest::Child(seq) => self.end(seq).is_some(),
+            Interest::Any => self.finished.len() > finished,
+        }
+    }
+
+    /// When the first of the unfinished children goes on, where none of them does anything until then.
+    pub(super) fn all_parked_until(&self) -> Option<Timestamp> {
+        let mut first = Timestamp::MAX;
+        for child in &self.all {
+            match child {
+                Child::Running { live, .. } => first = first.min(live.parked_until()?),
+                // Those that it waits for are among the others.
+                Child::Waiting { .. } | Child::Finished(_) | Child::Untold => {}
+                Child::Inline { .. } | Child::OnRecord { .. } | Child::Unknown => return None,
+            }
+        }
+        Some(first)
     }
 
     pub(super) fn set_inline(&mut self, seq: u32, work: &Work) {
@@ -351,7 +396,7 @@ impl Children {
                 }
                 Some(live)
             }
-            Child::Running { token } | Child::Inline { token, .. } => {
+            Child::Running { token, .. } | Child::Inline { token, .. } => {
                 token.cancel();
                 None
             }

@@ -86,7 +86,7 @@ impl FlowHost for FlowRun {
                     }
                     children.interest = Interest::Any;
                 }
-                self.progress.notified().await;
+                self.waiting(self.progress.notified()).await;
             }
         })
     }
@@ -112,8 +112,8 @@ impl FlowHost for FlowRun {
                         self.children().saw(seq, print);
                         return result;
                     }
-                    Found::Held(work) => self.carry_out(seq, work).await,
-                    Found::Running => self.progress.notified().await,
+                    Found::Held(work) => self.carry_out_inline(seq, work).await,
+                    Found::Running => self.waiting(self.progress.notified()).await,
                 }
             }
         })
@@ -136,7 +136,7 @@ impl FlowHost for FlowRun {
                         self.children().saw(seq, None);
                         return seq;
                     }
-                    None => self.progress.notified().await,
+                    None => self.waiting(self.progress.notified()).await,
                 }
             }
         })

@@ -26,15 +26,21 @@ pub(super) struct Time {
     /// Sleeps that the guest waits for together; the number keeps apart those that end at the same time.
     sleeps: BTreeSet<(Timestamp, u64)>,
     next_sleep: u64,
+    /// The deadline that the guest waits for.
+    sleeping_until: Option<Timestamp>,
 }
 
 impl Time {
     pub(super) fn starting_at(start: Timestamp) -> Time {
-        Time { start, now: start, journal: Vec::new(), earlier: Vec::new(), asked: 0, sleeps: BTreeSet::new(), next_sleep: 0 }
+        Time { start, now: start, journal: Vec::new(), earlier: Vec::new(), asked: 0, sleeps: BTreeSet::new(), next_sleep: 0, sleeping_until: None }
     }
 
     pub(super) fn now(&self) -> Timestamp {
         self.now
+    }
+
+    pub(super) fn sleeping_until(&self) -> Option<Timestamp> {
+        self.sleeping_until
     }
 
     pub(super) fn pass(&mut self, at: Timestamp) {
@@ -63,6 +69,7 @@ impl Time {
     pub(super) fn rewind(&mut self) {
         self.now = self.start;
         self.asked = 0;
+        // The sleeps are gone with the guest; the deadline is what the flow still waits for.
         self.sleeps.clear();
     }
 
@@ -150,7 +157,10 @@ impl FlowRun {
                 (deadline, self.journal(EntryKind::Timer, key, None, deadline))
             }
         };
-        self.worker.app.clock.sleep_until(deadline).await;
+        self.waits_for_time();
+        self.time().sleeping_until = Some(deadline);
+        self.waiting(self.worker.app.clock.sleep_until(deadline)).await;
+        self.time().sleeping_until = None;
         self.worker.store().on_record(ticket).await;
         Some(deadline)
     }
