@@ -24,8 +24,8 @@ use crate::wasm::{Secret, Wasm};
 use registry::Registry;
 
 pub use register::MAX_MODULE_BYTES;
-pub use retry::Retry;
 pub use registry::{Plan, Version};
+pub use retry::Retry;
 pub use submit::{MAX_INPUT_BYTES, NewRun, check_run_name};
 
 /// What the operator decides.

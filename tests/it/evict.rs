@@ -19,6 +19,11 @@ async fn metric(app: &Running, name: &str) -> f64 {
     line.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("a number")
 }
 
+/// Waits until no worker holds a run any more.
+async fn until_parked(app: &Running, id: &str) -> Value {
+    app.until(id, |run| run["attempts"][0]["worker"].is_null() && run["waiting_for"] == "timer").await
+}
+
 async fn until_nothing_is_in_memory(app: &Running) {
     while metric(app, "tarefa_flows_in_memory").await > 0.0 {
         tokio::task::yield_now().await;
@@ -44,9 +49,7 @@ async fn a_parked_flow_survives_a_restart_and_wakes_at_its_time() {
     let mut app = TestApp::new().manual_clock().evict_at_once().start().await;
     app.register("sleeper").await;
     let id = app.submit("sleeper", "flow_sleeps", json!({"ms": HOUR_MS})).await;
-    app.until(&id, |run| run["waiting_for"] == "timer").await;
-    until_nothing_is_in_memory(&app).await;
-    let before = app.show(&id).await;
+    let before = until_parked(&app, &id).await;
     app.restart(Duration::ZERO).await;
     assert_eq!(app.show(&id).await, before, "nobody held it, so nobody gave it back");
     app.advance_to_next_wake(HOUR).await;
@@ -60,8 +63,7 @@ async fn a_parked_flow_is_cancelled_at_once_with_all_below_it() {
     app.register("by_name").await;
     let nested = json!({"entry": "sleeper/flow_sleeps", "parameters": {"ms": HOUR_MS}});
     let id = app.submit("by_name", "run", nested).await;
-    app.until(&id, |run| run["children"]["running"] == 1).await;
-    until_nothing_is_in_memory(&app).await;
+    app.until(&id, |run| run["children"]["running"] == 1 && run["attempts"][0]["worker"].is_null()).await;
     let (status, run) = app.post(&format!("/api/runs/{id}/cancel"), json!({})).await;
     assert_eq!((status.as_u16(), &run["state"]), (200, &json!("cancelled")), "{run}");
     assert_eq!(app.show(&id).await["children"], json!({"cancelled": 1}));
@@ -74,8 +76,7 @@ async fn a_timeout_of_a_flow_holds_while_it_is_parked() {
     let limits = json!({"timeout_ms": 5000});
     let body = json!({"module": "sleeper", "entry": "flow_sleeps", "parameters": {"ms": HOUR_MS}, "limits": limits});
     let id = app.submit_with(body).await;
-    app.until(&id, |run| run["waiting_for"] == "timer").await;
-    until_nothing_is_in_memory(&app).await;
+    until_parked(&app, &id).await;
     app.advance_to_next_wake(HOUR).await;
     let run = app.until_final(&id).await;
     assert_eq!((&run["state"], &run["failure"]["kind"]), (&json!("failed"), &json!("timed_out")), "{run}");
@@ -91,8 +92,7 @@ async fn flows_in_flows_are_parked_together_and_go_on_together() {
     for _ in 0..3 {
         // The task's short sleep, then the flow's long one.
         app.advance_to_next_wake(HOUR).await;
-        app.until_asleep(1, HOUR).await;
-        until_nothing_is_in_memory(&app).await;
+        app.until(&id, |run| run["attempts"][0]["worker"].is_null()).await;
         app.restart(Duration::ZERO).await;
         app.advance_to_next_wake(HOUR).await;
     }

@@ -149,7 +149,16 @@ impl HostState {
         });
         let http = http::Http::new(job.clone());
         let limiter = Limiter::new(job.settings.limits.memory_bytes);
-        Ok(HostState { wasi: wasi.build(), table, limiter, job, output, http, label: None, refused: Default::default() })
+        Ok(HostState {
+            wasi: wasi.build(),
+            table,
+            limiter,
+            job,
+            output,
+            http,
+            label: None,
+            refused: Default::default(),
+        })
     }
 
     /// The label that the guest gave its outcome.

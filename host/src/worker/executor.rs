@@ -48,7 +48,8 @@ pub(super) async fn carry_out(worker: &Arc<Worker>, claimed: Claimed, permit: Sl
     let live = Arc::new(Live::new(run, true));
     let (outcome, transition) = match &planned {
         Ok(plan) => {
-            let execution = Execution { worker, live: &live, plan, token: &token, depth: 0, inherited: &inherited, above: None };
+            let execution =
+                Execution { worker, live: &live, plan, token: &token, depth: 0, inherited: &inherited, above: None };
             match execution.attempt(permit, resumed).await {
                 Attempted::Over(outcome, log) => {
                     let transition = execution.after(&outcome, &log);
@@ -197,7 +198,8 @@ impl Execution<'_> {
     /// As `sleep_until`, for a flow: what it left on record is cancelled with it.
     async fn stay_parked(&self, until: Timestamp) -> bool {
         let slept = self.sleep_until(until).await;
-        if !slept && let Err(error) = self.worker.store().cancel_below(self.live.run().id, self.worker.app.clock.now()) {
+        if !slept && let Err(error) = self.worker.store().cancel_below(self.live.run().id, self.worker.app.clock.now())
+        {
             tracing::error!("cannot cancel what lies below a parked flow; the next start does: {error}");
         }
         slept

@@ -74,8 +74,13 @@ impl Store {
             while let Some(row) = rows.next()? {
                 let corrupt = StoreError::Corrupt { run_id: run, column: "journal" };
                 let Some(kind) = EntryKind::parse(row.get_ref(1)?.as_str()?) else { return Err(corrupt) };
-                let entry =
-                    JournalEntry { no: row.get(0)?, kind, key: row.get(2)?, value: row.get(3)?, at: timestamp(row, 4)? };
+                let entry = JournalEntry {
+                    no: row.get(0)?,
+                    kind,
+                    key: row.get(2)?,
+                    value: row.get(3)?,
+                    at: timestamp(row, 4)?,
+                };
                 if row.get::<_, i64>(5)? != journal_sum(&entry) {
                     return Err(corrupt);
                 }

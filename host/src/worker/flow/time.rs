@@ -32,7 +32,16 @@ pub(super) struct Time {
 
 impl Time {
     pub(super) fn starting_at(start: Timestamp) -> Time {
-        Time { start, now: start, journal: Vec::new(), earlier: Vec::new(), asked: 0, sleeps: BTreeSet::new(), next_sleep: 0, sleeping_until: None }
+        Time {
+            start,
+            now: start,
+            journal: Vec::new(),
+            earlier: Vec::new(),
+            asked: 0,
+            sleeps: BTreeSet::new(),
+            next_sleep: 0,
+            sleeping_until: None,
+        }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -151,9 +160,8 @@ impl FlowRun {
             Some((entry, ticket)) => (entry.at, ticket),
             None => {
                 let earlier = self.as_earlier(EntryKind::Timer, &key).map(|entry| entry.at);
-                let deadline = earlier.unwrap_or_else(|| {
-                    self.worker.app.clock.now().saturating_add(span).unwrap_or(Timestamp::MAX)
-                });
+                let deadline = earlier
+                    .unwrap_or_else(|| self.worker.app.clock.now().saturating_add(span).unwrap_or(Timestamp::MAX));
                 (deadline, self.journal(EntryKind::Timer, key, None, deadline))
             }
         };
@@ -185,11 +193,7 @@ impl FlowRun {
         let Some((entry, ticket)) = time.journal.get(time.asked).cloned() else { return Some(None) };
         if entry.kind != kind || entry.key != key {
             drop(time);
-            self.stop(nondeterministic(
-                &format!("wait {}", entry.no),
-                &recorded(&entry),
-                &came(),
-            ));
+            self.stop(nondeterministic(&format!("wait {}", entry.no), &recorded(&entry), &came()));
             return None;
         }
         time.asked += 1;
