@@ -5,6 +5,7 @@ mod grants;
 mod register;
 mod registry;
 mod retry;
+mod signals;
 mod submit;
 
 use std::path::PathBuf;

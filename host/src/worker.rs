@@ -20,7 +20,7 @@ use crate::app::App;
 use crate::domain::{Kind, RunId};
 use crate::events::CancelRequest;
 use crate::store::{Claim, Claimed, Store, StoreError};
-use flow::FlowRun;
+use flow::{FlowRun, Parked};
 use live::Live;
 use slots::{Slot, Slots};
 
@@ -59,6 +59,8 @@ pub struct Worker {
     since: Timestamp,
     /// Top-level runs and flows in memory.
     held: Mutex<HashMap<RunId, Held>>,
+    /// Child flows that are parked while their flow is in memory.
+    parked: Mutex<HashMap<RunId, Arc<Notify>>>,
     /// Runs that began a moment ago, and may not be on record yet.
     young: Mutex<Vec<Arc<Live>>>,
     young_added: Notify,
@@ -104,6 +106,7 @@ impl Worker {
             flows,
             since: config.since,
             held: Mutex::default(),
+            parked: Mutex::default(),
             young: Mutex::default(),
             young_added: Notify::new(),
             evict_after: config.evict_after,
@@ -119,6 +122,7 @@ impl Worker {
         worker.guests.spawn(worker.clone().cancel_loop(cancels));
         worker.guests.spawn(worker.clone().young_loop());
         worker.guests.spawn(worker.clone().evict_loop());
+        worker.guests.spawn(worker.clone().news_loop());
         worker
     }
 
@@ -266,6 +270,35 @@ impl Worker {
                 live.put_on_record(&self.app.store);
             }
         }
+    }
+
+    /// Has flows look at what is new of them.
+    async fn news_loop(self: Arc<Worker>) {
+        loop {
+            for id in self.app.events.news().await {
+                let flow = self.held().get(&id).and_then(|held| held.flow.clone());
+                if let Some(flow) = flow {
+                    flow.look_again();
+                }
+                if let Some(parked) = lock(&self.parked).get(&id) {
+                    parked.notify_one();
+                }
+            }
+        }
+    }
+
+    /// Tells of news of a child flow that is parked.
+    fn listen(&self, id: RunId) -> Arc<Notify> {
+        lock(&self.parked).entry(id).or_default().clone()
+    }
+
+    fn listen_no_more(&self, id: RunId) {
+        lock(&self.parked).remove(&id);
+    }
+
+    /// Whether what a flow waits for came in the moment in which it was parked.
+    fn came_while_parked(&self, id: RunId, parked: &Parked) -> bool {
+        parked.signal.as_ref().is_some_and(|name| matches!(self.store().next_signal(id, name), Ok(Some(_))))
     }
 
     /// A place for a flow, once there is one: others that wait give theirs back.

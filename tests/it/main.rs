@@ -35,6 +35,7 @@ mod retries;
 mod retry;
 mod service;
 mod shapes;
+mod signals;
 mod stats;
 mod store;
 mod tidy;

@@ -12,7 +12,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Res
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::shapes::ErrorShape;
-use super::{deletion, events, graph, health, metrics, modules, retry, runs, stats};
+use super::{deletion, events, graph, health, metrics, modules, retry, runs, signals, stats};
 use crate::error::{ErrorKind, Result};
 
 #[derive(OpenApi)]
@@ -33,6 +33,9 @@ use crate::error::{ErrorKind, Result};
         events::events,
         runs::cancel,
         retry::retry,
+        signals::send_signal,
+        signals::pause,
+        signals::resume,
         deletion::delete_run,
         stats::stats,
         modules::register,

@@ -62,6 +62,9 @@ fn children(app: &App, run: &Run) -> Result<StateCounts> {
 }
 
 fn waiting_for(app: &App, run: &Run) -> Result<Option<WaitingFor>> {
+    if run.paused_at.is_some() && !run.state.is_final() {
+        return Ok(Some(WaitingFor::Resume));
+    }
     Ok(match run.state {
         State::Scheduled if run.attempt > 0 => Some(WaitingFor::Retry),
         State::Scheduled => Some(WaitingFor::Slot),

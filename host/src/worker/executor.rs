@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use super::Worker;
-use super::flow::FlowRun;
+use super::flow::{FlowRun, Parked};
 use super::live::{Begun, Live, RunLog, ended_attempt, finish};
 use super::slots::Slot;
 use crate::app::Plan;
@@ -22,8 +22,8 @@ use crate::wasm::{FlowHost, Job, Level, LogSink};
 /// What came of an attempt.
 pub(super) enum Attempted {
     Over(Outcome, Arc<RunLog>),
-    /// Of a flow: it waits until then, and nobody has it in memory.
-    Parked(Timestamp),
+    /// Of a flow: nobody has it in memory.
+    Parked(Parked),
 }
 
 /// What a run is carried out with.
@@ -55,7 +55,7 @@ pub(super) async fn carry_out(worker: &Arc<Worker>, claimed: Claimed, permit: Sl
                     let transition = execution.after(&outcome, &log);
                     (outcome, transition)
                 }
-                Attempted::Parked(until) => return park(worker, &live, until).await,
+                Attempted::Parked(parked) => return park(worker, &live, &parked).await,
             }
         }
         Err(error) => {
@@ -85,15 +85,23 @@ async fn settle(worker: &Arc<Worker>, live: &Live, outcome: &Outcome, transition
 }
 
 /// Puts on record that a top-level flow goes on later, without anybody to hold it until then.
-async fn park(worker: &Arc<Worker>, live: &Live, until: Timestamp) {
+async fn park(worker: &Arc<Worker>, live: &Live, parked: &Parked) {
     let run = live.run();
     let release = Write::Release { parent: run.id, generation: run.generation };
     let park = |run: &mut Run| {
-        run.wake_at = Some(until);
+        run.wake_at = Some(parked.until);
         run.worker = None;
     };
-    let ticket = live.record(&worker.app, park, [release]);
-    tell(worker, live, ticket).await;
+    if let Some(ticket) = live.record(&worker.app, park, [release]) {
+        worker.store().on_record(ticket).await;
+    }
+    // What came before that was on record woke nobody.
+    if worker.came_while_parked(run.id, parked)
+        && let Err(error) = worker.store().wake(run.id, worker.app.clock.now())
+    {
+        tracing::error!("cannot wake run `{}`: {error}", run.id);
+    }
+    tell(worker, live, None).await;
 }
 
 /// Tells who waits for a run what became of it, once that is on record.
@@ -138,7 +146,7 @@ impl Execution<'_> {
         }
         // A flow that was parked stays so until its time.
         if let Some(until) = wake_at.filter(|_| resumed)
-            && !self.stay_parked(until).await
+            && !self.stay_parked(&Parked { until, signal: None }).await
         {
             return (State::Cancelled, Outcome::failed(cancelled()));
         }
@@ -156,11 +164,11 @@ impl Execution<'_> {
             }
             let (outcome, log) = match self.attempt(permit, std::mem::take(&mut resumed)).await {
                 Attempted::Over(outcome, log) => (outcome, log),
-                Attempted::Parked(until) => {
+                Attempted::Parked(parked) => {
                     let run = self.live.run();
                     let release = Write::Release { parent: run.id, generation: run.generation };
-                    self.live.record(&self.worker.app, |run| run.wake_at = Some(until), [release]);
-                    if !self.stay_parked(until).await {
+                    self.live.record(&self.worker.app, |run| run.wake_at = Some(parked.until), [release]);
+                    if !self.stay_parked(&parked).await {
                         return (State::Cancelled, Outcome::failed(cancelled()));
                     }
                     resumed = true;
@@ -195,11 +203,21 @@ impl Execution<'_> {
         slept
     }
 
-    /// As `sleep_until`, for a flow: what it left on record is cancelled with it.
-    async fn stay_parked(&self, until: Timestamp) -> bool {
-        let slept = self.sleep_until(until).await;
-        if !slept && let Err(error) = self.worker.store().cancel_below(self.live.run().id, self.worker.app.clock.now())
-        {
+    /// As `sleep_until`, for a flow: a signal wakes it, too, and what it left on record is cancelled with it.
+    async fn stay_parked(&self, parked: &Parked) -> bool {
+        let id = self.live.run().id;
+        let news = self.worker.listen(id);
+        let slept = if self.worker.came_while_parked(id, parked) {
+            true
+        } else {
+            tokio::select! {
+                slept = self.sleep_until(parked.until) => slept,
+                () = news.notified() => true,
+            }
+        };
+        self.live.set_parked_until(None);
+        self.worker.listen_no_more(id);
+        if !slept && let Err(error) = self.worker.store().cancel_below(id, self.worker.app.clock.now()) {
             tracing::error!("cannot cancel what lies below a parked flow; the next start does: {error}");
         }
         slept
@@ -265,6 +283,7 @@ impl Execution<'_> {
         let seeded_by = flow.map_or((run.id, run.attempt), |flow| flow.seeded_by());
         Arc::new(Job {
             seed: self.worker.app.secret.of(seeded_by.0, seeded_by.1),
+            outbox: Some(self.worker.app.clone()),
             durable: flow.is_some_and(|flow| flow.is_durable()),
             run,
             title: self.plan.title.clone(),

@@ -6,10 +6,11 @@ mod evict;
 mod host;
 mod past;
 mod requests;
+mod signals;
 mod time;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use futures_util::FutureExt;
@@ -26,6 +27,7 @@ use crate::domain::ids::Family;
 use crate::domain::run::Parent;
 use crate::domain::{Failure, FailureKind, Kind, Outcome, Run, RunId, SettingsPatch, State, StateCounts};
 use children::{Children, Interest, Kept, Work};
+pub(super) use evict::Parked;
 use past::TakenOver;
 use time::Time;
 
@@ -61,6 +63,8 @@ pub(super) struct FlowRun {
     parked: CancellationToken,
     /// Something came that the flow's own task waits for.
     progress: Notify,
+    /// What came may be a signal, or that the run is resumed.
+    has_news: AtomicBool,
     /// Why the guest must not go on, once it must not.
     stopped: OnceLock<Failure>,
     stop: Notify,
@@ -68,6 +72,9 @@ pub(super) struct FlowRun {
 
 impl FlowRun {
     pub(super) fn new(execution: &Execution<'_>, run: &Arc<Run>) -> Arc<FlowRun> {
+        if run.paused_at.is_some() {
+            execution.worker.app.events.pause(run.id);
+        }
         Arc::new_cyclic(|this| FlowRun {
             this: this.clone(),
             worker: execution.worker.clone(),
@@ -87,6 +94,7 @@ impl FlowRun {
             evict: Notify::new(),
             parked: CancellationToken::new(),
             progress: Notify::new(),
+            has_news: AtomicBool::new(false),
             stopped: OnceLock::new(),
             stop: Notify::new(),
         })

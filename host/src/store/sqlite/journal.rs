@@ -8,9 +8,9 @@ use twox_hash::XxHash3_64;
 
 use super::rows::{json, micros, run_id, run_id_or_null, state, timestamp, timestamp_or_null};
 use super::{Result, Store};
+use crate::domain::RunId;
 use crate::domain::fingerprint::checksum;
 use crate::domain::journal::{EntryKind, JournalEntry};
-use crate::domain::{Kind, RunId};
 use crate::store::{Ended, MAX_READ_RESULT, Past, StoreError, Taken};
 
 impl Store {
@@ -111,18 +111,17 @@ impl Store {
         })
     }
 
-    /// Children of earlier generations of a flow that a new one may take over, those of the newest generation first: all
-    /// that completed, and flows that did not, which go on from what they have.
+    /// Children of earlier generations of a flow that a new one may take over or go on for, those of the newest generation
+    /// first.
     pub fn children_to_take_over(&self, parent: RunId, generations: std::ops::Range<u32>) -> Result<Vec<Taken>> {
         self.read(|connection| {
             let mut taken = Vec::new();
             for generation in generations.rev() {
                 let family = RunId::children(parent, generation);
                 let mut statement = connection.prepare_cached(
-                    "SELECT r.id, v.name, r.entry, r.input_sum, r.state, r.kind, r.reused_from
+                    "SELECT r.id, v.name, r.entry, r.input_sum, r.state, coalesce(r.reused_from, r.retry_of)
                      FROM runs r JOIN versions v ON v.id = r.version_id
-                     WHERE r.id BETWEEN ? AND ? AND r.parent_id = ? AND r.finished_at IS NOT NULL
-                        AND (r.state = 'completed' OR r.kind = 'flow') ORDER BY r.id",
+                     WHERE r.id BETWEEN ? AND ? AND r.parent_id = ? AND r.finished_at IS NOT NULL ORDER BY r.id",
                 )?;
                 let ids = params![family.start().as_bytes(), family.end().as_bytes(), parent.as_bytes()];
                 let mut rows = statement.query(ids)?;
@@ -133,8 +132,7 @@ impl Store {
                         entry: row.get(2)?,
                         input_sum: row.get(3)?,
                         state: state(row, 4)?,
-                        kind: if row.get_ref(5)?.as_str()? == "flow" { Kind::Flow } else { Kind::Task },
-                        reused_from: run_id_or_null(row, 6)?,
+                        stands_for: run_id_or_null(row, 5)?,
                     });
                 }
             }

@@ -40,12 +40,24 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<()> {
             .prepare_cached("INSERT INTO history (run_id, at, state, reason) VALUES (?, ?, ?, ?)")?
             .execute(params![run_id.as_bytes(), micros(*at), state.as_str(), reason])
             .map(drop),
+        Write::TakeSignal { no, at } => connection
+            .prepare_cached("UPDATE signals SET taken_at = ? WHERE no = ?")?
+            .execute(params![micros(*at), no])
+            .map(drop),
         Write::Release { parent, generation } => {
             let family = RunId::children(*parent, *generation);
             connection
                 .prepare_cached(
                     "UPDATE runs SET worker_id = NULL
                      WHERE id BETWEEN ? AND ? AND parent_id = ? AND finished_at IS NULL AND state <> 'cancelling'",
+                )?
+                .execute(params![family.start().as_bytes(), family.end().as_bytes(), parent.as_bytes()])?;
+            // A child that was woken since has its flow go on with it.
+            connection
+                .prepare_cached(
+                    "UPDATE runs SET wake_at = min(wake_at, coalesce((SELECT min(wake_at) FROM runs
+                        WHERE id BETWEEN ?1 AND ?2 AND parent_id = ?3 AND finished_at IS NULL), wake_at))
+                     WHERE id = ?3 AND wake_at IS NOT NULL",
                 )?
                 .execute(params![family.start().as_bytes(), family.end().as_bytes(), parent.as_bytes()])
                 .map(drop)

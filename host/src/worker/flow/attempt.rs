@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::FlowRun;
 use super::evict::Next;
-use crate::domain::{Failure, Outcome, Run};
+use crate::domain::{Failure, NEVER, Outcome, Run};
 use crate::wasm::Component;
 use crate::worker::executor::{Attempted, Execution};
 use crate::worker::live::RunLog;
@@ -70,10 +70,10 @@ impl Execution<'_> {
                 failure = interrupted() => return Ok(Outcome::failed(failure)),
                 next = flow.next() => next,
             };
-            if let Next::Park(until) = next {
+            if let Next::Park(mut parked) = next {
                 flow.park();
-                let timeout = self.deadline(&flow.run).unwrap_or(until);
-                return Err(Attempted::Parked(until.min(timeout)));
+                parked.until = parked.until.min(self.deadline(&flow.run).unwrap_or(NEVER));
+                return Err(Attempted::Parked(parked));
             }
             place = tokio::select! {
                 failure = interrupted() => return Ok(Outcome::failed(failure)),

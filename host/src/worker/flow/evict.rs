@@ -9,14 +9,22 @@ use jiff::Timestamp;
 
 use super::FlowRun;
 use super::children::Interest;
+use crate::domain::NEVER;
 use crate::worker::lock;
+
+/// For how long a flow is parked.
+pub(in crate::worker) struct Parked {
+    pub until: Timestamp,
+    /// Of the signal that ends it, too.
+    pub signal: Option<String>,
+}
 
 /// What an evicted flow does next.
 pub(in crate::worker) enum Next {
     /// What it waits for is there.
     Call,
-    /// Nothing is to be done for it until then.
-    Park(Timestamp),
+    /// Nothing is to be done for it until then, or until a signal of that name comes.
+    Park(Parked),
 }
 
 impl FlowRun {
@@ -72,24 +80,25 @@ impl FlowRun {
     /// Resolves once there is something to do for a flow whose sandbox was given back.
     pub(in crate::worker) async fn next(&self) -> Next {
         let finished = self.children().count_finished();
-        let until = self.time().sleeping_until();
+        let (until, signal) = self.time().waits_until().unwrap_or((NEVER, None));
         let timer = async {
-            match until {
-                Some(until) => self.worker.app.clock.sleep_until(until).await,
-                None => std::future::pending().await,
+            self.worker.app.clock.sleep_until(until).await;
+            if self.is_paused() {
+                std::future::pending().await
             }
         };
         let something = async {
             loop {
                 {
                     let children = self.children();
-                    if children.is_there(finished) {
+                    let there = children.is_there(finished) || self.has_news.swap(false, Ordering::Relaxed);
+                    if there && !self.is_paused() {
                         return Next::Call;
                     }
                     if let Some(first) = children.all_parked_until() {
-                        let until = until.unwrap_or(Timestamp::MAX).min(first);
+                        let until = if self.is_paused() { first } else { until.min(first) };
                         if until > self.worker.app.clock.now() {
-                            return Next::Park(until);
+                            return Next::Park(Parked { until, signal });
                         }
                     }
                 }
@@ -115,6 +124,7 @@ impl FlowRun {
 
     /// Nothing keeps this flow alive any more.
     pub(in crate::worker) fn let_go(&self) {
+        self.worker.app.events.resume(self.run.id);
         *lock(&self.inline) = None;
     }
 }

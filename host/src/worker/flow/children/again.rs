@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{Child, Children, End, Interest, Work};
-use crate::domain::State;
+use crate::domain::{NEVER, State};
 use crate::worker::live::Live;
 
 impl Children {
@@ -106,7 +106,7 @@ impl Children {
 
     /// When the first of the unfinished children goes on, where none of them does anything until then.
     pub(in crate::worker::flow) fn all_parked_until(&self) -> Option<Timestamp> {
-        let mut first = Timestamp::MAX;
+        let mut first = NEVER;
         for child in &self.all {
             match child {
                 Child::Running { live, .. } => first = first.min(live.parked_until()?),
