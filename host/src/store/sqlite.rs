@@ -83,13 +83,17 @@ impl Store {
         writer.pragma_update(None, "wal_autocheckpoint", 0)?;
         writer.pragma_update(None, "journal_size_limit", MAX_WAL_BYTES)?;
         Migrations::from_slice(MIGRATIONS).to_latest(&mut writer)?;
+        if config.synced {
+            // Checkpoints sync what they need either way.
+            writer.pragma_update(None, "synchronous", "full")?;
+        }
         if let Some(pages) = config.max_pages {
             writer.pragma_update(None, "max_page_count", pages)?;
         }
         let inner = Inner {
             path: config.path.clone(),
             writer: Mutex::new(writer),
-            queue: Queue::default(),
+            queue: Queue::new(config.synced),
             readers: Mutex::default(),
             watches: Arc::default(),
         };

@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn a_damaged_run_does_not_keep_the_others_from_being_recovered() {
         let dir = tempfile::tempdir().expect("a directory");
-        let config = StoreConfig { path: dir.path().join("tarefa.db"), max_pages: None };
+        let config = StoreConfig { path: dir.path().join("tarefa.db"), ..StoreConfig::default() };
         let store = Store::open(&config).expect("opens");
         let module = Module {
             name: "m".to_owned(),
