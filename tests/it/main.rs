@@ -3,6 +3,7 @@
 
 mod api;
 mod app;
+mod backup;
 mod cancel;
 mod cli;
 mod commands;

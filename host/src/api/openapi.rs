@@ -12,7 +12,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Res
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::shapes::ErrorShape;
-use super::{deletion, events, graph, health, metrics, modules, retry, runs, stats};
+use super::{backup, deletion, events, graph, health, metrics, modules, retry, runs, stats};
 use crate::error::{ErrorKind, Result};
 
 #[derive(OpenApi)]
@@ -39,6 +39,7 @@ use crate::error::{ErrorKind, Result};
         modules::list,
         modules::show,
         deletion::delete_module,
+        backup::backup,
         health::health,
         metrics::metrics,
         openapi,

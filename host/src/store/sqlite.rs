@@ -10,6 +10,7 @@ mod queue;
 mod recovery;
 mod rows;
 mod runs;
+mod snapshot;
 mod stats;
 mod writes;
 
@@ -65,6 +66,8 @@ struct Inner {
     writer: Mutex<Connection>,
     queue: Queue,
     readers: Mutex<Vec<Connection>>,
+    /// Held by a checkpoint, and by what must not meet one.
+    checkpoints: Mutex<()>,
     watches: Arc<Watches>,
 }
 
@@ -75,6 +78,7 @@ impl Store {
     ///
     /// Where the file cannot be written, is no database, or was made by a newer version.
     pub fn open(config: &StoreConfig) -> Result<Store> {
+        snapshot::remove_left_over(&config.path)?;
         let mut writer = connect(&config.path)?;
         // Set before the first table is made, or never; space that retention frees is given back bit by bit.
         writer.pragma_update(None, "page_size", PAGE_BYTES)?;
@@ -95,6 +99,7 @@ impl Store {
             writer: Mutex::new(writer),
             queue: Queue::new(config.synced),
             readers: Mutex::default(),
+            checkpoints: Mutex::default(),
             watches: Arc::default(),
         };
         let store = Store { inner: Arc::new(inner) };
@@ -137,14 +142,16 @@ impl Store {
             let (mut written_back, mut seen) = (0, 0);
             while let Some(inner) = inner.upgrade() {
                 let changes = inner.queue.changes();
-                drop(inner);
                 let idle = changes == std::mem::replace(&mut seen, changes);
-                if changes - written_back >= CHECKPOINT_CHANGES {
+                if changes - written_back >= CHECKPOINT_CHANGES
+                    && let Ok(_alone) = inner.checkpoints.try_lock()
+                {
                     written_back = changes;
                     if let Err(error) = checkpoint(&connection) {
                         tracing::warn!("cannot checkpoint the database: {error}");
                     }
                 }
+                drop(inner);
                 std::thread::sleep(if idle { IDLE_INTERVAL } else { CHECKPOINT_INTERVAL });
             }
         });

@@ -14,6 +14,8 @@ pub enum StoreError {
     Sqlite(rusqlite::Error),
     #[error("database: {0}")]
     Migration(#[from] rusqlite_migration::Error),
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
     #[error("database: {what} holds what cannot be read: {why}")]
     Unreadable { what: &'static str, why: String },
 }
