@@ -205,6 +205,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Error {
         let kind = match &error {
             StoreError::Full(_) => ErrorKind::Unavailable,
+            StoreError::Refused(_) => ErrorKind::Invalid,
             _ => ErrorKind::Internal,
         };
         Error { kind, message: error.to_string(), source: Some(error.into()) }

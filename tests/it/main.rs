@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod context;
 mod contract;
+mod damage;
 mod deletion;
 mod disk;
 mod docs;

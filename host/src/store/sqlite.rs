@@ -6,6 +6,7 @@ mod error;
 mod filter;
 mod logs;
 mod modules;
+mod open;
 mod queue;
 mod recovery;
 mod rows;
@@ -76,10 +77,14 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Where the file cannot be written, is no database, or was made by a newer version.
+    /// `Refused` where the file cannot be written, is no database, or was made by a newer version: it stays as it is.
     pub fn open(config: &StoreConfig) -> Result<Store> {
+        Store::open_file(config).map_err(|error| open::explain(error, &config.path))
+    }
+
+    fn open_file(config: &StoreConfig) -> Result<Store> {
+        let mut writer = open::open(&config.path)?;
         snapshot::remove_left_over(&config.path)?;
-        let mut writer = connect(&config.path)?;
         // Set before the first table is made, or never; space that retention frees is given back bit by bit.
         writer.pragma_update(None, "page_size", PAGE_BYTES)?;
         writer.pragma_update(None, "auto_vacuum", "incremental")?;
@@ -160,15 +165,25 @@ impl Store {
 }
 
 fn connect(path: &Path) -> Result<Connection> {
+    let connection = connect_only(path)?;
+    configure(&connection)?;
+    Ok(connection)
+}
+
+/// A connection that has not looked into the file yet.
+fn connect_only(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags_and_vfs(path, flags, ONE_PROCESS)?;
+    Ok(Connection::open_with_flags_and_vfs(path, flags, ONE_PROCESS)?)
+}
+
+fn configure(connection: &Connection) -> Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // A commit is in the hands of the kernel when it returns: it survives the process, not the power.
     connection.pragma_update(None, "synchronous", "normal")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.set_prepared_statement_cache_capacity(64);
-    Ok(connection)
+    Ok(())
 }
 
 /// Most is written back while others write; only for the rest they wait.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::rows::{Json, RUN, micros, run};
+use super::rows::{Json, RUN, micros, run, run_id};
 use super::{Result, Store};
 use crate::domain::{Attempt, Failure, FailureKind, Run, RunId, State};
 use crate::store::{Recovered, StoreError, Write};
@@ -42,8 +42,8 @@ impl Store {
                 while let Some(row) = rows.next()? {
                     match run(row) {
                         // It cannot be carried out, and must not keep the server from starting.
-                        Err(error @ StoreError::Corrupt { run_id, .. }) => {
-                            crash(transaction, run_id, &error, now)?;
+                        Err(error) if error.is_about_the_record() => {
+                            crash(transaction, run_id(row, 0)?, &error, now)?;
                             recovered.crashed += 1;
                         }
                         run => lost.push(run?),
