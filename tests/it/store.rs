@@ -11,8 +11,9 @@ use tarefa::server::{Server, ServerConfig};
 use crate::app::{TestApp, text};
 use crate::process::output;
 
-/// Pages of 4 KiB: the schema and a module fit, and a few hundred runs.
+/// Pages of 2 KiB: the schema and a module fit, and a few hundred runs.
 const PAGES: u32 = 120;
+const LARGE: usize = 500_000;
 const NEXT_MONTH: &str = "2026-02-01T00:00:00Z";
 
 /// A run that stays scheduled, with a parameter of some size.
@@ -23,8 +24,24 @@ fn later(n: usize) -> Value {
 
 #[tokio::test]
 async fn a_full_disk_refuses_submits_and_loses_nothing_that_was_acknowledged() {
-    let mut app = TestApp::new().manual_clock().max_pages(PAGES).start().await;
+    fill(TestApp::new()).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_where_each_commit_is_synced() {
+    fill(TestApp::new().synced()).await;
+}
+
+async fn fill(app: TestApp) {
+    let mut app = app.manual_clock().max_pages(PAGES).start().await;
     app.register("noop").await;
+    app.register("big").await;
+    let done = text(&app.run("noop", "sequential", json!({"n": 3})).await["id"]);
+    // Its result has no room any more when it is due.
+    let due = json!({
+        "module": "big", "entry": "output", "parameters": {"bytes": LARGE}, "scheduled_at": "2026-01-02T04:00:00Z",
+    });
+    let due = app.submit_with(due).await;
     let mut acknowledged = Vec::new();
     let error = loop {
         let (status, body) = app.post("/api/runs", later(acknowledged.len())).await;
@@ -39,12 +56,20 @@ async fn a_full_disk_refuses_submits_and_loses_nothing_that_was_acknowledged() {
     assert_eq!(error["error"]["kind"], "unavailable");
     assert!(text(&error["error"]["message"]).starts_with("the database is full"), "{error}");
     assert_eq!(app.post("/api/runs", later(0)).await.0, 503, "and again");
-    assert_eq!(app.get("/api/health").await["unfinished_runs"], acknowledged.len());
+    assert_eq!(app.get("/api/health").await["unfinished_runs"], acknowledged.len() + 1);
+    app.advance(SignedDuration::from_hours(1));
+    for _ in 0..20 {
+        assert_eq!(app.post("/api/runs", later(0)).await.0, 503, "and again");
+        assert!(app.show(&due).await["finished_at"].is_null(), "it is acknowledged without a record");
+    }
 
     // The disk grows: all that was acknowledged is there, and nothing else.
     app.stop(Duration::ZERO).await;
     app.without_max_pages();
     app.start_again().await;
+    let run = app.until_final(&due).await;
+    assert_eq!((&run["state"], text(&run["result"]).len()), (&json!("completed"), LARGE));
+    assert_eq!(app.show(&done).await["result"], 3);
     assert_eq!(app.get("/api/health").await["unfinished_runs"], acknowledged.len());
     for (id, n) in acknowledged.iter().zip(0..) {
         assert_eq!(app.show(id).await["parameters"], later(n)["parameters"]);
