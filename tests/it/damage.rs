@@ -154,6 +154,25 @@ async fn a_run_that_was_changed_while_its_server_was_dead_does_not_keep_the_next
     assert_eq!(server.terminate(), Some(0));
 }
 
+#[tokio::test]
+async fn a_flow_that_reads_a_changed_result_is_crashed() {
+    // Both results are too large to be kept in memory: what a flow is told of them comes from the record.
+    const BYTES: usize = 20_000;
+    for entry in ["read_twice", "pass_later"] {
+        let mut app = TestApp::new().manual_clock().start().await;
+        app.register("big").await;
+        let flow = app.submit("big", entry, json!({"bytes": BYTES, "ms": 1000})).await;
+        app.until(&flow, |run| run["children"]["completed"] == 1).await;
+        app.until_asleep(1, SignedDuration::from_mins(1)).await;
+        stopped_and_changed(&mut app, &"x".repeat(600), LETTER).await;
+        let run = app.advance_until_final(&flow, SignedDuration::from_mins(1)).await;
+        assert_eq!((&run["state"], &run["failure"]["kind"]), (&json!("crashed"), &json!("corrupt_record")), "{run}");
+        let child = crate::app::child_id(&flow, 0);
+        let message = text(&run["failure"]["message"]);
+        assert!(message.contains(&format!("the result of run `{child}` does not match its checksum")), "{message}");
+    }
+}
+
 /// A data directory with a database, and a log that is not written back yet.
 async fn used() -> tempfile::TempDir {
     let data = data_dir();
