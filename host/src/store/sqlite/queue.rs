@@ -216,18 +216,23 @@ impl Store {
     }
 
     /// Sleeps while nothing waits, but not for ever: the store may be gone by then. Where commits are synced, gives what
-    /// waits the time to be asked for.
+    /// comes the time to be asked for first, so that who appends and then asks wakes nobody twice.
     fn wait_for_writes(&self) {
         let queue = &self.inner.queue;
         let mut waiting = lock(&queue.waiting);
-        if waiting.writes.is_empty() {
-            queue.flusher_sleeps.store(true, Ordering::Relaxed);
-            waiting = queue.wake.wait_timeout(waiting, LOOK_UP_INTERVAL).unwrap_or_else(PoisonError::into_inner).0;
-            queue.flusher_sleeps.store(false, Ordering::Relaxed);
-        }
         if queue.synced.is_some() {
             let unwanted = |waiting: &mut Waiting| queue.has_committed(Ticket(waiting.wanted));
-            drop(queue.wake.wait_timeout_while(waiting, FLUSH_INTERVAL, unwanted));
+            let waited = queue.wake.wait_timeout_while(waiting, FLUSH_INTERVAL, unwanted);
+            let (asked, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            if !timeout.timed_out() {
+                return;
+            }
+            waiting = asked;
+        }
+        if waiting.writes.is_empty() {
+            queue.flusher_sleeps.store(true, Ordering::Relaxed);
+            drop(queue.wake.wait_timeout(waiting, LOOK_UP_INTERVAL));
+            queue.flusher_sleeps.store(false, Ordering::Relaxed);
         }
     }
 
