@@ -237,7 +237,10 @@ async fn a_database_of_a_newer_version_is_refused_and_stays_as_it_is() {
     drop(connection);
     assert!(!fs::read(data.path().join("tarefa.db-wal")).expect("reads").is_empty());
     let said = refusal(data.path());
-    assert!(said.starts_with("was made by a newer version of tarefa: its schema has number 99, and version "), "{said}");
+    assert!(
+        said.starts_with("was made by a newer version of tarefa: its schema has number 99, and version "),
+        "{said}"
+    );
     assert!(said.contains("use that version"), "{said}");
     // So do the verbs that need no server.
     let listed = output(data.path(), &["runs"]);

@@ -27,13 +27,8 @@ struct Syncs {
     held: bool,
 }
 
-type Open = unsafe extern "C" fn(
-    *mut ffi::sqlite3_vfs,
-    *const c_char,
-    *mut ffi::sqlite3_file,
-    c_int,
-    *mut c_int,
-) -> c_int;
+type Open =
+    unsafe extern "C" fn(*mut ffi::sqlite3_vfs, *const c_char, *mut ffi::sqlite3_file, c_int, *mut c_int) -> c_int;
 type Sync = unsafe extern "C" fn(*mut ffi::sqlite3_file, c_int) -> c_int;
 
 static SQLITE_OPEN: OnceLock<Open> = OnceLock::new();

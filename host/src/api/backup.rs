@@ -51,10 +51,8 @@ pub(super) async fn backup(State(state): State<ApiState>) -> Result<impl IntoRes
         }
     });
     let body = stream::unfold(archive, |mut archive| async { archive.recv().await.map(|piece| (piece, archive)) });
-    let headers = [
-        (CONTENT_TYPE, "application/x-tar"),
-        (CONTENT_DISPOSITION, "attachment; filename=\"tarefa-backup.tar\""),
-    ];
+    let headers =
+        [(CONTENT_TYPE, "application/x-tar"), (CONTENT_DISPOSITION, "attachment; filename=\"tarefa-backup.tar\"")];
     Ok((headers, Body::from_stream(body)))
 }
 

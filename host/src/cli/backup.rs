@@ -48,7 +48,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
 
 async fn back_up(args: &Args, client: &Client, context: &Context) -> Result<()> {
     if args.file.as_os_str() == "-" {
-        let size = client.backup(|piece| io::stdout().write_all(piece).map_err(|error| cannot_write("stdout", error))).await?;
+        let size =
+            client.backup(|piece| io::stdout().write_all(piece).map_err(|error| cannot_write("stdout", error))).await?;
         io::stdout().flush().map_err(|error| cannot_write("stdout", error))?;
         context.out.note(&format!("wrote a backup of {} to stdout", bytes(size)));
         return Ok(());

@@ -7,8 +7,8 @@ use super::recovery::crash;
 use super::rows::{RUN, micros, run, run_id, to_timestamp};
 use super::{Result, Store};
 use crate::domain::{Run, RunId};
-use crate::store::watch::Changed;
 use crate::store::Claim;
+use crate::store::watch::Changed;
 
 const DUE: &str = "FROM runs WHERE kind = ? AND state = 'scheduled' AND worker_id IS NULL AND created_at >= ?";
 
