@@ -1,5 +1,6 @@
 //! The HTTP API: JSON under `/api`.
 
+mod backup;
 mod deletion;
 mod error;
 mod events;
@@ -66,6 +67,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/openapi.json", get(openapi::openapi))
         .route("/api/docs", get(openapi::docs))
         .route("/api/health", get(health::health))
+        .route("/api/backup", get(backup::backup))
         .route("/api/modules", get(modules::list).post(modules::register).layer(limit(MAX_MODULE_BYTES)))
         .route("/api/modules/{name}", get(modules::show).delete(deletion::delete_module))
         .route("/api/runs", get(runs::list).post(runs::submit).layer(limit(2 * MAX_INPUT_BYTES)))

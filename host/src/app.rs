@@ -1,5 +1,6 @@
 //! The one door: whatever is asked of Tarefa, over HTTP, by the command line or by a flow, is asked here.
 
+mod backup;
 mod deletion;
 mod grants;
 mod register;
@@ -24,6 +25,7 @@ use crate::store::{Cancelled, Store};
 use crate::wasm::{Secret, Wasm};
 use registry::Registry;
 
+pub use backup::Backup;
 pub use register::MAX_MODULE_BYTES;
 pub use registry::{Plan, Version};
 pub use retry::Retry;
@@ -61,6 +63,8 @@ pub struct App {
     registry: Registry,
     /// Written while a module is deleted, so that nobody registers meanwhile what is to go.
     registering: tokio::sync::RwLock<()>,
+    /// Held by a backup, which is the only one, and while a module is deleted.
+    backing_up: Arc<tokio::sync::Mutex<()>>,
     ids: Mutex<ContextV7>,
 }
 
@@ -80,6 +84,7 @@ impl App {
             secret,
             registry: Registry::default(),
             registering: tokio::sync::RwLock::default(),
+            backing_up: Arc::default(),
             ids: Mutex::new(ContextV7::new()),
         }))
     }

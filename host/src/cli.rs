@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::error::Result;
 
 mod attend;
+mod backup;
 mod build;
 mod choose;
 mod clean;
@@ -74,6 +75,7 @@ enum Verb {
     Runs(runs::Args),
     Logs(logs::Args),
     Modules(modules::Args),
+    Backup(backup::Args),
     Clean(clean::Args),
     Completions(completions::Args),
     Man(completions::ManArgs),
@@ -131,6 +133,7 @@ async fn dispatch(cli: Cli, out: Output) -> Result<u8> {
         Verb::Runs(args) => runs::run(args, &context).await,
         Verb::Logs(args) => logs::run(args, &context).await,
         Verb::Modules(args) => modules::run(args, &context).await,
+        Verb::Backup(args) => backup::run(args, &context).await,
         Verb::Clean(args) => clean::run(&args, &context).await,
         Verb::Completions(args) => completions::run(&args, &context),
         Verb::Man(args) => completions::man(&args, &context),

@@ -17,6 +17,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a deletion may take: a flow of a million children is deleted bit by bit.
 const DELETE_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long a backup may take at most; each piece of it has the time of a reply.
+const BACKUP_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// The longest page of children and logs.
 pub const MAX_PAGE: u32 = 1000;
 /// The longest page of runs.
@@ -173,6 +175,29 @@ impl Client {
     /// Deletes a module that no run on record uses, with all its versions.
     pub async fn delete_module(&self, name: &str) -> Result<()> {
         self.send(self.request(Method::DELETE, &["modules", name]), DELETE_TIMEOUT).await.map(drop)
+    }
+
+    /// Gives all that the server keeps to `take`, as a tar archive, piece by piece. Returns its size in bytes.
+    pub async fn backup(&self, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<u64> {
+        let mut response = self.send(self.request(Method::GET, &["backup"]), BACKUP_TIMEOUT).await?;
+        let mut bytes = 0;
+        loop {
+            let piece = tokio::time::timeout(REPLY_TIMEOUT, response.chunk()).await;
+            match piece {
+                Ok(Ok(Some(piece))) => {
+                    bytes += piece.len() as u64;
+                    take(&piece)?;
+                }
+                Ok(Ok(None)) => return Ok(bytes),
+                Ok(Err(_)) | Err(_) => {
+                    let message = format!(
+                        "the backup is not whole: the server at {} stopped sending after {bytes} bytes; its log may say why",
+                        self.url()
+                    );
+                    return Err(Error::unavailable(message));
+                }
+            }
+        }
     }
 
     /// A request to `/api/…`; the parts of the path are escaped.

@@ -62,6 +62,8 @@ pub struct ServerConfig {
     pub clock: Option<Clock>,
     /// Pages of 2 KiB that the database may have.
     pub max_pages: Option<u32>,
+    /// Whether each commit is synced to disk before anything in it is acknowledged.
+    pub synced: bool,
 }
 
 impl ServerConfig {
@@ -83,6 +85,7 @@ impl ServerConfig {
             compiler: None,
             clock: None,
             max_pages: None,
+            synced: false,
         }
     }
 }
@@ -120,7 +123,11 @@ impl Server {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let slots = config.slots.unwrap_or_else(|| default_slots(cores)).max(1);
         let clock = config.clock.unwrap_or(Clock::System);
-        let store = Store::open(&StoreConfig { path: data_dir.path.join("tarefa.db"), max_pages: config.max_pages })?;
+        let store = Store::open(&StoreConfig {
+            path: data_dir.path.join("tarefa.db"),
+            max_pages: config.max_pages,
+            synced: config.synced,
+        })?;
         let now = clock.now();
         store.recover(now)?;
         let worker_id = store.insert_worker(&format!("{}-{}", host_name(), std::process::id()), now)?;

@@ -1,7 +1,8 @@
 //! What is kept: modules, runs, attempts, logs and journals, in SQLite.
 //!
 //! Writes that nobody waits for are appended to a queue. Whoever needs them on record commits everything that waits in
-//! one transaction, on its own thread; what nobody asks for is committed within [`FLUSH_INTERVAL`].
+//! one transaction, on its own thread; what nobody asks for is committed within [`FLUSH_INTERVAL`]. Where each commit is
+//! synced to disk, one thread commits for all.
 
 mod sqlite;
 mod watch;
@@ -32,6 +33,8 @@ pub struct StoreConfig {
     pub path: std::path::PathBuf,
     /// Pages of 2 KiB that the database may have; tests fill a small one.
     pub max_pages: Option<u32>,
+    /// Whether each commit is synced to disk before anything in it is acknowledged.
+    pub synced: bool,
 }
 
 /// The place of a write in the order of all writes. It is on record once that many are.
@@ -319,6 +322,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Error {
         let kind = match &error {
             StoreError::Full(_) => ErrorKind::Unavailable,
+            StoreError::Refused(_) => ErrorKind::Invalid,
             _ => ErrorKind::Internal,
         };
         Error { kind, message: error.to_string(), source: Some(error.into()) }

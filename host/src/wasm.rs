@@ -250,7 +250,8 @@ impl Wasm {
         let _ = fs::remove_file(self.module_path(digest));
     }
 
-    fn module_path(&self, digest: &Digest) -> PathBuf {
+    /// Where the bytes of a registered module are.
+    pub fn module_path(&self, digest: &Digest) -> PathBuf {
         self.modules_dir.join(format!("{digest}.wasm"))
     }
 
@@ -258,8 +259,12 @@ impl Wasm {
         let path = self.module_path(digest);
         if !path.exists() {
             let file = tempfile::NamedTempFile::new_in(&self.modules_dir)?;
-            fs::write(file.path(), wasm).with_context(|| format!("cannot write `{}`", file.path().display()))?;
-            file.persist(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
+            let cannot = || format!("cannot write `{}`", path.display());
+            fs::write(file.path(), wasm).with_context(cannot)?;
+            // On disk before the database names it: without it its runs cannot go on.
+            file.as_file().sync_all().with_context(cannot)?;
+            file.persist(&path).with_context(cannot)?;
+            fs::File::open(&self.modules_dir).and_then(|dir| dir.sync_all()).with_context(cannot)?;
         }
         Ok(())
     }

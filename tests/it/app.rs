@@ -63,6 +63,12 @@ impl TestApp {
         self
     }
 
+    /// With each commit synced to disk.
+    pub fn synced(mut self) -> TestApp {
+        self.config.synced = true;
+        self
+    }
+
     pub fn allow_dir(mut self, path: &Path, mode: DirMode) -> TestApp {
         self.config.allowed_dirs.push(AllowedDir { path: path.to_owned(), mode });
         self
@@ -86,6 +92,10 @@ impl TestApp {
         self.manual = Some(manual.clone());
         self.config.clock = Some(clock);
         self
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        &self.config.data_dir
     }
 
     pub async fn start(self) -> Running {

@@ -27,9 +27,11 @@ async fn a_flow_and_its_task_know_who_they_are() {
         all.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
         all
     };
-    let flow = with(json!({"run_id": id, "parent_id": null, "entry": "of_flow", "kind": "flow", "name": "of_flow"}));
+    let flow = with(
+        json!({"run_id": id, "idempotency_key": id, "parent_id": null, "entry": "of_flow", "kind": "flow", "name": "of_flow"}),
+    );
     let task = json!({
-        "run_id": child_id(&id, 0), "parent_id": id, "entry": "of_task", "kind": "task", "name": "the task",
+        "run_id": child_id(&id, 0), "idempotency_key": child_id(&id, 0), "parent_id": id, "entry": "of_task", "kind": "task", "name": "the task",
     });
     assert_eq!(run["result"], json!([flow, with(task)]));
     assert_eq!(run["timezone"], "America/Sao_Paulo");

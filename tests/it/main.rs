@@ -3,6 +3,7 @@
 
 mod api;
 mod app;
+mod backup;
 mod cancel;
 mod chance;
 mod cli;
@@ -10,8 +11,11 @@ mod commands;
 mod context;
 mod contract;
 mod crash;
+mod damage;
 mod deletion;
+mod disk;
 mod docs;
+mod durability;
 mod durable;
 mod events;
 mod evict;

@@ -42,6 +42,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("minijinja", &["pages.rs", "pages/"]),
     ("prometheus_client", &["metrics.rs"]),
     ("reqwest", &["client.rs"]),
+    ("tar", &["app/backup.rs"]),
     ("clap", &["cli.rs", "cli/"]),
     ("comfy_table", &["cli.rs", "cli/"]),
     ("crossterm", &["cli/"]),

@@ -40,14 +40,12 @@ async fn run() {
 
 /// What is measured against a server in this process.
 async fn in_process(scratch: &Path, report: &mut Report) {
-    let mut config = ServerConfig::new(scratch.join("data"));
-    config.compiler = Some(env!("CARGO_BIN_EXE_tarefa").into());
-    let server = Server::start(config).await.unwrap();
+    let server = Server::start(config(scratch.join("data"))).await.unwrap();
     let client = Client::new(server.url());
     client.register("noop").await;
     client.register("fib").await;
 
-    tasks(&client, report).await;
+    tasks(&client, scratch, report).await;
     let mut latencies = client.latencies_ms().await;
     let (p50, p99) = (percentile(&mut latencies, 0.50), percentile(&mut latencies, 0.99));
     report.add("http p50 ms", "(e) submit to finish of one task over HTTP, p50", p50, 3, "ms");
@@ -63,24 +61,36 @@ async fn in_process(scratch: &Path, report: &mut Report) {
     server.shutdown(Duration::from_secs(1)).await;
 }
 
+fn config(data: PathBuf) -> ServerConfig {
+    ServerConfig { compiler: Some(env!("CARGO_BIN_EXE_tarefa").into()), ..ServerConfig::new(data) }
+}
+
 /// A no-op task, in the engine alone and as the child of a flow.
-async fn tasks(client: &Client, report: &mut Report) {
+async fn tasks(client: &Client, scratch: &Path, report: &mut Report) {
     let bare = bare::Bare::new(&wasm("noop"));
-    let mut figures: [Vec<f64>; 5] = Default::default();
+    let synced = Server::start(ServerConfig { synced: true, ..config(scratch.join("synced")) }).await.unwrap();
+    let synced_client = Client::new(synced.url());
+    synced_client.register("noop").await;
+    let mut figures: [Vec<f64>; 7] = Default::default();
     for _ in 0..ROUNDS {
         figures[0].push(bare.per_call_us(CHILDREN).await);
         figures[1].push(client.flow_us("sequential", CHILDREN).await);
         figures[2].push(client.flow_us("sequential_chatty", CHILDREN).await);
         figures[3].push(client.flow_us("submitted", CHILDREN).await);
         figures[4].push(client.flow_us("submitted", CHILDREN / 10).await);
+        figures[5].push(synced_client.flow_us("sequential", CHILDREN).await);
+        figures[6].push(synced_client.flow_us("submitted", CHILDREN).await);
     }
-    let [a, b, b1, c, c_small] = figures.map(|mut values| median(&mut values));
+    synced.shutdown(Duration::from_secs(1)).await;
+    let [a, b, b1, c, c_small, b_full, c_full] = figures.map(|mut values| median(&mut values));
     let rows = [
         ("bare us", "(a) bare engine, instantiate + call", a),
         ("sequential us", "(b) sequential, each result committed before the next", b),
         ("sequential chatty us", "(b') the same, 1 kB argument and result, three log lines", b1),
         ("submitted us", "(c) submitted at once", c),
         ("submitted a tenth us", "(c) a tenth as many", c_small),
+        ("sequential full us", "(b) with `--durability full`", b_full),
+        ("submitted full us", "(c) with `--durability full`", c_full),
     ];
     for (name, what, us) in rows {
         report.add(name, what, us, 2, "us");
@@ -90,6 +100,7 @@ async fn tasks(client: &Client, report: &mut Report) {
     report.line("sequential chatty ratio to bare", b1 / a, 2);
     report.line("submitted ratio to bare", c / a, 2);
     report.line("submitted ratio of 10000 to 1000", c / c_small, 2);
+    report.line("submitted full ratio to bare", c_full / a, 2);
 }
 
 /// What is measured of the binary.

@@ -12,7 +12,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Res
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::shapes::ErrorShape;
-use super::{deletion, events, graph, health, metrics, modules, retry, runs, signals, stats};
+use super::{backup, deletion, events, graph, health, metrics, modules, retry, runs, signals, stats};
 use crate::error::{ErrorKind, Result};
 
 #[derive(OpenApi)]
@@ -42,6 +42,7 @@ use crate::error::{ErrorKind, Result};
         modules::list,
         modules::show,
         deletion::delete_module,
+        backup::backup,
         health::health,
         metrics::metrics,
         openapi,

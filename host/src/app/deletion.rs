@@ -37,6 +37,11 @@ impl App {
     /// `not_found`, and `conflict` with the number of runs.
     pub fn delete_module(&self, name: &str) -> Result<()> {
         let _alone = self.registering.blocking_write();
+        let Ok(_unread) = self.backing_up.try_lock() else {
+            return Err(Error::conflict(format!(
+                "a backup is under way, and module `{name}` may be a part of it; delete it when that has ended"
+            )));
+        };
         drop(self.find_version(name, None)?);
         self.check_unused(name)?;
         let closed = self.registry.close(name);

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 /// What is ours in a data directory: nothing else is ever deleted. The lock stays: another may be about to take it.
 const DATABASE: &str = "tarefa.db";
-const FILES: [&str; 4] = ["tarefa.db-wal", "tarefa.db-shm", "key", DATABASE];
+const FILES: [&str; 5] = ["tarefa.db-wal", "tarefa.db-shm", "tarefa.db-snapshot", "key", DATABASE];
 const FOLDERS: [&str; 2] = ["modules", "cache"];
 const CACHE: &str = "cache";
 

