@@ -167,6 +167,19 @@ impl Client {
         self.json(request.json(how)).await
     }
 
+    /// Sends a signal to a flow.
+    pub async fn signal(&self, id: RunId, name: &str, payload: &serde_json::Value) -> Result<()> {
+        let request = self.request(Method::POST, &["runs", &id.to_string(), "signals", name]);
+        self.send(request.json(payload), REPLY_TIMEOUT).await.map(drop)
+    }
+
+    /// Keeps a run from going on, or has it go on.
+    pub async fn set_paused(&self, id: RunId, paused: bool) -> Result<RunShape> {
+        let verb = if paused { "pause" } else { "resume" };
+        let request = self.request(Method::POST, &["runs", &id.to_string(), verb]);
+        self.json(request.json(&serde_json::json!({}))).await
+    }
+
     /// Deletes a final top-level run with all below it.
     pub async fn delete_run(&self, id: RunId) -> Result<()> {
         self.send(self.request(Method::DELETE, &["runs", &id.to_string()]), DELETE_TIMEOUT).await.map(drop)

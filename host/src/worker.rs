@@ -7,6 +7,7 @@ mod slots;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -69,6 +70,7 @@ pub struct Worker {
     /// There are too few places for flows.
     short: Notify,
     started: Instant,
+    claims: AtomicU64,
     /// No more claims.
     stopping: CancellationToken,
     /// Runs are given back.
@@ -80,8 +82,8 @@ pub struct Worker {
 struct Held {
     token: CancellationToken,
     flow: Option<Arc<FlowRun>>,
-    /// Tells the next attempt, which may be taken before the last one is forgotten.
-    attempt: u32,
+    /// The number of its claim: it may be taken anew before the last one is forgotten.
+    claim: u64,
 }
 
 impl Worker {
@@ -112,6 +114,7 @@ impl Worker {
             evict_after: config.evict_after,
             short: Notify::new(),
             started: Instant::now(),
+            claims: AtomicU64::new(0),
             stopping: CancellationToken::new(),
             abandoning: CancellationToken::new(),
             idle: Notify::new(),
@@ -206,17 +209,19 @@ impl Worker {
         for (claimed, permit) in claimed.into_iter().zip(permits.drain(..)) {
             let token = CancellationToken::new();
             let run = &claimed.run;
-            held.insert(run.id, Held { token: token.clone(), flow: None, attempt: run.attempt });
-            self.begin(claimed, permit, token);
+            let claim = self.next_claim();
+            held.insert(run.id, Held { token: token.clone(), flow: None, claim });
+            self.begin(claimed, permit, token, claim);
         }
         Ok(more)
     }
 
-    fn begin(self: &Arc<Worker>, claimed: Claimed, permit: Slot, token: CancellationToken) {
-        let (id, attempt) = (claimed.run.id, claimed.run.attempt);
+    fn begin(self: &Arc<Worker>, claimed: Claimed, permit: Slot, token: CancellationToken, claim: u64) {
+        let id = claimed.run.id;
         let worker = self.clone();
         self.guests.spawn(async move {
-            let carry_out = AssertUnwindSafe(executor::carry_out(&worker, claimed, permit, token)).catch_unwind();
+            let carry_out =
+                AssertUnwindSafe(executor::carry_out(&worker, claimed, permit, token, claim)).catch_unwind();
             tokio::select! {
                 // A mistake of ours must not leave a run behind that nobody will ever end.
                 done = carry_out => if done.is_err() {
@@ -224,15 +229,20 @@ impl Worker {
                 },
                 () = worker.abandoning.cancelled() => {}
             }
-            worker.release(id, Some(attempt));
+            worker.release(id, claim);
         });
     }
 
-    /// Forgets a run, if that is its attempt still.
-    fn release(&self, id: RunId, attempt: Option<u32>) {
+    /// The number of the next run that is taken, or child flow that is carried out.
+    fn next_claim(&self) -> u64 {
+        self.claims.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Forgets a run, unless it was claimed anew.
+    fn release(&self, id: RunId, claim: u64) {
         let mut held = self.held();
         let released = match held.get(&id) {
-            Some(found) if attempt.is_none_or(|attempt| found.attempt == attempt) => held.remove(&id),
+            Some(found) if found.claim == claim => held.remove(&id),
             _ => None,
         };
         drop(held);
@@ -242,9 +252,11 @@ impl Worker {
         self.idle.notify_waiters();
     }
 
-    /// Makes a flow in memory known, so that it and its children can be cancelled.
-    fn hold_flow(&self, flow: &Arc<FlowRun>, token: CancellationToken) {
-        self.held().insert(flow.id(), Held { token, flow: Some(flow.clone()), attempt: flow.attempt() });
+    /// Makes a flow in memory known, so that it and its children can be cancelled: one at the top until it is settled,
+    /// another until what is returned is dropped.
+    fn hold_flow(&self, flow: &Arc<FlowRun>, token: CancellationToken, claim: u64) -> Option<Hold<'_>> {
+        self.held().insert(flow.id(), Held { token, flow: Some(flow.clone()), claim });
+        flow.is_child().then(|| Hold { worker: self, id: flow.id(), claim })
     }
 
     async fn cancel_loop(self: Arc<Worker>, mut cancels: mpsc::Receiver<CancelRequest>) {
@@ -361,6 +373,19 @@ impl Worker {
 
     fn held(&self) -> MutexGuard<'_, HashMap<RunId, Held>> {
         lock(&self.held)
+    }
+}
+
+/// A flow that the worker knows as long as this lives.
+struct Hold<'a> {
+    worker: &'a Worker,
+    id: RunId,
+    claim: u64,
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.worker.release(self.id, self.claim);
     }
 }
 

@@ -7,7 +7,10 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tarefa::domain::DirMode;
 
+use tarefa::domain::WaitingFor;
+
 use crate::app::{Running, TestApp, text};
+use crate::process::{Process, data_dir, output};
 
 const MINUTE: SignedDuration = SignedDuration::from_secs(60);
 
@@ -236,4 +239,38 @@ async fn a_run_that_was_not_started_can_be_paused_and_a_task_that_runs_cannot() 
     app.advance_until_final(&nap, MINUTE).await;
     let (status, _) = app.post(&format!("/api/runs/{nap}/resume"), json!({})).await;
     assert_eq!(status, StatusCode::CONFLICT, "it is over");
+}
+
+#[test]
+fn the_command_line_pauses_resumes_and_sends_signals() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let data = data_dir();
+    let server = Process::serve(data.path(), &[]);
+    let id = runtime.block_on(async {
+        server.register("signals").await;
+        let id = server.submit("signals", "waits", json!({"name": "approval"})).await;
+        server.until(id, |run| run.summary.waiting_for == Some(WaitingFor::Signal)).await;
+        id.to_string()
+    });
+    let tarefa = |arguments: &[&str]| {
+        let output = output(data.path(), arguments);
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let short = &id[id.len() - 8..];
+    assert!(tarefa(&["runs", "show", &id]).1.contains("state:      running: waits for a signal"));
+    assert_eq!(tarefa(&["runs", "pause", &id]).1, format!("the run `waits` ({short}) is paused\n"));
+    assert!(tarefa(&["runs", "show", &id]).1.contains("state:      running: is paused"));
+    assert_eq!(
+        tarefa(&["runs", "signal", &id, "approval", "{\"by\": \"Ana\"}"]).1,
+        format!("sent `approval` to the run {short}\n")
+    );
+    let (code, _, error) = tarefa(&["runs", "signal", &id, "approval", "yes"]);
+    assert!(code == Some(2) && error.contains("a text needs quotes"), "{error}");
+    assert_eq!(tarefa(&["runs", "resume", &id]).1, format!("the run `waits` ({short}) goes on\n"));
+    let run = runtime.block_on(server.until_final(id.parse().expect("an id")));
+    assert!(run.result.expect("it completed").get().starts_with("[{\"by\":\"Ana\"},"));
 }

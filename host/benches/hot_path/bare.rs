@@ -69,6 +69,16 @@ impl contract::log::Host for Stub {
     }
 }
 
+impl contract::signals::Host for Stub {
+    fn wait(&mut self, _: String, _: Option<u64>) -> wasmtime::Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn send(&mut self, _: String, _: String, _: String) -> wasmtime::Result<Result<(), contract::types::TaskError>> {
+        Ok(Ok(()))
+    }
+}
+
 impl contract::context::Host for Stub {
     fn current(&mut self) -> wasmtime::Result<String> {
         Ok("{}".to_owned())

@@ -138,6 +138,10 @@ fn line(run: &RunSummary, depth: usize, out: &Output, width: usize, now: Timesta
     } else if let Some(started_at) = run.started_at {
         tail += &format!("  {}", duration(between(started_at, run.finished_at.unwrap_or(now))));
     }
+    // Why a slot or a retry is waited for the sign tells.
+    if let Some(what @ (WaitingFor::Timer | WaitingFor::Signal | WaitingFor::Resume)) = run.waiting_for {
+        tail += &format!("  ({})", what.in_words());
+    }
     let head = "  ".repeat(depth);
     let name = harmless(&run.name, 0).replace(['\n', '\t'], " ");
     let sign = out.on_stderr(&sign.to_string(), state_colour(run.state));

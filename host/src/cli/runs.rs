@@ -58,6 +58,25 @@ enum Verb {
         #[arg(short, long)]
         quiet: bool,
     },
+    /// Keep a flow from going on, or a run from being started; what a flow has submitted goes on
+    Pause {
+        #[arg(help = RUN)]
+        run: String,
+    },
+    /// Have a run go on that was paused
+    Resume {
+        #[arg(help = RUN)]
+        run: String,
+    },
+    /// Send a signal to a flow, which gets it when it waits for one of that name
+    Signal {
+        #[arg(help = RUN)]
+        run: String,
+        name: String,
+        /// Any JSON
+        #[arg(default_value = "null", value_parser = json)]
+        payload: serde_json::Value,
+    },
     /// Cancel a run and all below it
     Cancel {
         #[arg(help = RUN)]
@@ -78,6 +97,9 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
         Some(Verb::Show { run, all }) => show::show(&run, all, client, context).await,
         Some(Verb::Cancel { run }) => cancel(&run, client, context).await,
         Some(Verb::Delete { run }) => delete(&run, client, context).await,
+        Some(Verb::Pause { run }) => set_paused(&run, true, client, context).await,
+        Some(Verb::Resume { run }) => set_paused(&run, false, client, context).await,
+        Some(Verb::Signal { run, name, payload }) => signal(&run, &name, &payload, client, context).await,
         Some(Verb::Watch { run, quiet }) => {
             let end = watch(&run, quiet, &session, context).await;
             return attend::close(end, quiet, session, context).await;
@@ -128,6 +150,33 @@ async fn retry_and_follow(
         context.out.note(&format!("retrying run `{name}` ({}), attempt {attempt}", short_id(run.summary.id)));
     }
     Attended { session, context, quiet, on_signal: OnSignal::Cancel }.to_end(&run.summary, &mut signals).await
+}
+
+fn json(text: &str) -> std::result::Result<serde_json::Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}; a text needs quotes, as '\"yes\"'"))
+}
+
+async fn set_paused(run: &str, paused: bool, client: &Client, context: &Context) -> Result<u8> {
+    let id = find::run(client, run, context).await?;
+    let run = client.set_paused(id, paused).await?;
+    if context.json {
+        context.out.json(&run)?;
+    } else {
+        let (name, word) = (harmless(&run.summary.name, 0), if paused { "is paused" } else { "goes on" });
+        context.out.line(&format!("the run `{name}` ({}) {word}", short_id(id)))?;
+    }
+    Ok(0)
+}
+
+async fn signal(run: &str, name: &str, payload: &serde_json::Value, client: &Client, context: &Context) -> Result<u8> {
+    let id = find::run(client, run, context).await?;
+    client.signal(id, name, payload).await?;
+    if context.json {
+        context.out.json(&serde_json::json!({"run": id, "signal": name, "payload": payload}))?;
+    } else {
+        context.out.line(&format!("sent `{name}` to the run {}", short_id(id)))?;
+    }
+    Ok(0)
 }
 
 async fn delete(run: &str, client: &Client, context: &Context) -> Result<u8> {

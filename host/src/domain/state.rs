@@ -113,3 +113,15 @@ pub enum WaitingFor {
     /// That it is resumed.
     Resume,
 }
+
+impl WaitingFor {
+    pub fn in_words(self) -> &'static str {
+        match self {
+            WaitingFor::Slot => "waits for a slot",
+            WaitingFor::Retry => "waits to be tried again",
+            WaitingFor::Timer => "sleeps",
+            WaitingFor::Signal => "waits for a signal",
+            WaitingFor::Resume => "is paused",
+        }
+    }
+}

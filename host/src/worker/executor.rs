@@ -38,18 +38,34 @@ pub(super) struct Execution<'a> {
     pub inherited: &'a Arc<SettingsPatch>,
     /// The flow that it is a child of.
     pub above: Option<&'a FlowRun>,
+    /// The number under which the worker holds it.
+    pub claim: u64,
 }
 
 /// Carries out a claimed top-level run: one attempt, after which it is final or given back.
-pub(super) async fn carry_out(worker: &Arc<Worker>, claimed: Claimed, permit: Slot, token: CancellationToken) {
+pub(super) async fn carry_out(
+    worker: &Arc<Worker>,
+    claimed: Claimed,
+    permit: Slot,
+    token: CancellationToken,
+    claim: u64,
+) {
     let Claimed { run, resumed } = claimed;
     let inherited = run.settings.clone().unwrap_or_default();
     let planned = worker.app.plan(&run).map(Arc::new);
     let live = Arc::new(Live::new(run, true));
     let (outcome, transition) = match &planned {
         Ok(plan) => {
-            let execution =
-                Execution { worker, live: &live, plan, token: &token, depth: 0, inherited: &inherited, above: None };
+            let execution = Execution {
+                worker,
+                live: &live,
+                plan,
+                token: &token,
+                depth: 0,
+                inherited: &inherited,
+                above: None,
+                claim,
+            };
             match execution.attempt(permit, resumed).await {
                 Attempted::Over(outcome, log) => {
                     let transition = execution.after(&outcome, &log);

@@ -104,8 +104,8 @@ impl FlowRun {
         self.run.id
     }
 
-    pub(super) fn attempt(&self) -> u32 {
-        self.run.attempt
+    pub(super) fn is_child(&self) -> bool {
+        self.run.parent.is_some()
     }
 
     pub(super) fn is_durable(&self) -> bool {
@@ -199,9 +199,8 @@ impl FlowRun {
                         flow.finished(seq, &live, State::Crashed, &Outcome::failed(our_mistake()));
                     }
                 },
-                // Where it is a flow, it is in memory no longer.
-                () = abandoning.cancelled() => flow.worker.release(flow.family.child(seq), None),
-                () = parked.cancelled() => flow.worker.release(flow.family.child(seq), None),
+                () = abandoning.cancelled() => {}
+                () = parked.cancelled() => {}
             }
         });
     }
@@ -231,6 +230,7 @@ impl FlowRun {
             depth: self.depth + 1,
             inherited: &self.inherited,
             above: Some(self),
+            claim: self.worker.next_claim(),
         }
         .to_end()
         .await;

@@ -39,7 +39,8 @@ fn header(run: &RunShape, context: &Context) -> Result<()> {
     field("entry", format!("{} {}/{}", summary.kind.as_str(), summary.module, summary.entry))?;
     let state = out.on_stdout(summary.state.as_str(), state_colour(summary.state));
     let label = summary.label.as_ref().map(|label| format!(" ({})", harmless(label, 0))).unwrap_or_default();
-    field("state", state + &label)?;
+    let waits = summary.waiting_for.map(|what| format!(": {}", what.in_words())).unwrap_or_default();
+    field("state", state + &label + &waits)?;
     field("parameters", harmless(run.parameters.get(), 12))?;
     field("created", format!("{} ({})", date(summary.created_at), summary.trigger.as_str()))?;
     if !summary.tags.is_empty() {

@@ -22,7 +22,7 @@ impl Execution<'_> {
         resumed: bool,
     ) -> Attempted {
         let flow = FlowRun::new(self, &run);
-        self.worker.hold_flow(&flow, self.token.clone());
+        let _held = self.worker.hold_flow(&flow, self.token.clone(), self.claim);
         if resumed && let Ok(lines) = self.worker.store().count_lines(run.id, run.attempt) {
             log.recorded.store(lines, Ordering::Relaxed);
         }
@@ -34,10 +34,6 @@ impl Execution<'_> {
             Ok(outcome) => Attempted::Over(self.end_flow(&flow, outcome).await, log),
             Err(parked) => parked,
         };
-        flow.let_go();
-        if run.parent.is_some() {
-            self.worker.release(run.id, Some(run.attempt));
-        }
         attempted
     }
 
