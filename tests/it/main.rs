@@ -27,6 +27,7 @@ mod load;
 mod metrics;
 mod modules;
 mod openapi;
+mod prefixes;
 mod process;
 mod programs;
 mod restart;
