@@ -70,9 +70,8 @@ async fn one_program(mut draws: StdRng, number: u64, without: &[&str]) {
             assert_eq!(now, original);
         }
         for flow in &cut.flows {
-            let trace = |observed: &Value| observed[&flow.id]["result"].as_array().expect("a trace").clone();
-            let (before, after) = (trace(&original), trace(&now));
-            let known = flow.observed(&before);
+            let (before, after) = (trace(&original[&flow.id]), trace(&now[&flow.id]));
+            let known = flow.observed(before);
             assert_eq!(after[..known], before[..known], "run {}", flow.id);
         }
         assert_eq!(ends(&open(&app), &cut.ended), cut.ended, "what ended is left as it was");
@@ -100,6 +99,11 @@ async fn observed(app: &Running, id: &str) -> Value {
         ids.extend(children);
     }
     all
+}
+
+/// What a flow observed.
+fn trace(run: &Value) -> &[Value] {
+    run["result"].as_array().unwrap_or_else(|| panic!("it has no trace: {run}"))
 }
 
 /// The database of an app, beside its server's own connections.
