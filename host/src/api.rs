@@ -11,6 +11,7 @@ mod health;
 mod metrics;
 mod modules;
 mod openapi;
+mod replay;
 mod retry;
 mod runs;
 pub mod shapes;
@@ -24,7 +25,7 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, MAX_INPUT_BYTES, MAX_MODULE_BYTES};
+use crate::app::{App, MAX_INPUT_BYTES, MAX_MODULE_BYTES, Replayer};
 use crate::error::Error;
 
 pub(crate) use extract::Id;
@@ -35,13 +36,19 @@ pub(crate) use view::{details, log_line, summary};
 pub struct ApiState {
     pub app: Arc<App>,
     pub info: Arc<ServerInfo>,
+    replayer: Arc<dyn Replayer>,
     streams: Arc<events::Streams>,
 }
 
 impl ApiState {
     /// What handlers have at hand until the server is `closing`.
-    pub fn new(app: Arc<App>, info: ServerInfo, closing: CancellationToken) -> ApiState {
-        ApiState { app, info: Arc::new(info), streams: Arc::new(events::Streams::new(closing)) }
+    pub fn new(
+        app: Arc<App>,
+        info: ServerInfo,
+        replayer: Arc<dyn Replayer>,
+        closing: CancellationToken,
+    ) -> ApiState {
+        ApiState { app, info: Arc::new(info), replayer, streams: Arc::new(events::Streams::new(closing)) }
     }
 }
 
@@ -75,6 +82,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/runs/{id}/events", get(events::events))
         .route("/api/runs/{id}/cancel", post(runs::cancel))
         .route("/api/runs/{id}/retry", post(retry::retry))
+        .route("/api/runs/{id}/replay", post(replay::replay).layer(limit(MAX_MODULE_BYTES)))
         .route("/api/stats", get(stats::stats))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)

@@ -4,6 +4,7 @@ mod deletion;
 mod grants;
 mod register;
 mod registry;
+mod replay;
 mod retry;
 mod submit;
 
@@ -24,8 +25,9 @@ use crate::wasm::{Secret, Wasm};
 use registry::Registry;
 
 pub use register::MAX_MODULE_BYTES;
-pub use retry::Retry;
 pub use registry::{Plan, Version};
+pub use replay::{Call, Execution, ReplayOrder, Replayed, Replayer};
+pub use retry::Retry;
 pub use submit::{MAX_INPUT_BYTES, NewRun, check_run_name};
 
 /// What the operator decides.

@@ -24,6 +24,7 @@ mod params;
 mod parse;
 mod progress;
 mod register;
+mod replay;
 mod run;
 mod runs;
 mod serve;
@@ -72,6 +73,7 @@ enum Verb {
     New(new::Args),
     Register(register::Args),
     Runs(runs::Args),
+    Replay(replay::Args),
     Logs(logs::Args),
     Modules(modules::Args),
     Clean(clean::Args),
@@ -129,6 +131,7 @@ async fn dispatch(cli: Cli, out: Output) -> Result<u8> {
         Verb::New(args) => new::run(args, &context),
         Verb::Register(args) => register::run(args, &context).await,
         Verb::Runs(args) => runs::run(args, &context).await,
+        Verb::Replay(args) => replay::run(args, &context).await,
         Verb::Logs(args) => logs::run(args, &context).await,
         Verb::Modules(args) => modules::run(args, &context).await,
         Verb::Clean(args) => clean::run(&args, &context).await,

@@ -3,6 +3,7 @@
 mod children;
 mod host;
 mod past;
+mod replay;
 mod requests;
 mod time;
 
