@@ -123,7 +123,9 @@ async fn retry_and_follow(
     let run = session.client.retry(id, how).await?;
     if !quiet {
         let name = harmless(&run.summary.name, 0);
-        context.out.note(&format!("retrying run `{name}` ({}), attempt {}", short_id(run.summary.id), run.summary.n_attempts + 1));
+        // It may have begun by the time of the reply.
+        let attempt = run.summary.n_attempts + u32::from(run.summary.started_at.is_none());
+        context.out.note(&format!("retrying run `{name}` ({}), attempt {attempt}", short_id(run.summary.id)));
     }
     Attended { session, context, quiet, on_signal: OnSignal::Cancel }.to_end(&run.summary, &mut signals).await
 }
