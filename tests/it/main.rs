@@ -30,6 +30,7 @@ mod openapi;
 mod prefixes;
 mod process;
 mod programs;
+mod replay;
 mod restart;
 mod retries;
 mod retry;

@@ -97,11 +97,9 @@ impl App {
         let (component, description) = self.wasm.try_out(&wasm, &self.config.caps, plan.settings.metering).await?;
         match description.entries.iter().find(|entry| *entry.name == *run.entry) {
             Some(entry) if entry.kind == run.kind => Ok(component),
-            other => {
+            _ => {
                 self.wasm.forget_unregistered(&Digest::of(&wasm));
-                let what = if other.is_some() { "as another kind" } else { "not" };
-                let message = format!("the module has the {} `{}` {what}", run.kind.as_str(), run.entry);
-                Err(Error::invalid(message))
+                Err(Error::invalid(format!("the module has no {} `{}`", run.kind.as_str(), run.entry)))
             }
         }
     }

@@ -10,6 +10,7 @@ use crate::api::shapes::{ReplayShape, ReplayedOutcome};
 use crate::cli::output::Colour;
 use crate::client::Client;
 use crate::domain::Kind;
+use crate::domain::run::preview;
 use crate::error::{Error, Result};
 
 /// Call a run that is over once more against its record, and tell whether it comes out the same
@@ -98,6 +99,6 @@ fn report(replay: &ReplayShape, context: &Context) -> Result<()> {
 fn outcome(outcome: &ReplayedOutcome) -> String {
     match (&outcome.failure, &outcome.result) {
         (Some(failure), _) => format!("{}: {}", failure.kind.name(), harmless(&failure.message, 10)),
-        (None, result) => harmless(result.as_ref().map_or("null", |result| result.get()), 10),
+        (None, result) => harmless(preview(result.as_ref().map_or("null", |result| result.get())), 10),
     }
 }
