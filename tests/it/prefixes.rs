@@ -164,10 +164,12 @@ impl Flow {
     /// How many entries of its trace it had made by then at least.
     fn observed(&self, trace: &[Value]) -> usize {
         let submit = self.submitted.checked_sub(1).map(|last| json!({"submitted": last}));
-        let submitted = submit.map(|submit| trace.iter().position(|entry| *entry == submit).expect("it is in the trace"));
+        let submitted =
+            submit.map(|submit| trace.iter().position(|entry| *entry == submit).expect("it is in the trace"));
         // A sleep of no time is none.
         let sleeps = |entry: &&Value| entry["slept"].as_u64().is_some_and(|ms| ms > 0);
-        let begun = trace.iter().enumerate().filter(|(_, entry)| sleeps(entry)).nth(self.sleeps.wrapping_sub(1) as usize);
+        let begun =
+            trace.iter().enumerate().filter(|(_, entry)| sleeps(entry)).nth(self.sleeps.wrapping_sub(1) as usize);
         submitted.map_or(0, |at| at + 1).max(begun.map_or(0, |(at, _)| at))
     }
 }

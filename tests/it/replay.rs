@@ -95,7 +95,8 @@ async fn a_flow_that_failed_fails_the_same_way() {
     let app = TestApp::new().allow_dir(shared.path(), DirMode::Rw).start().await;
     app.register("needs").await;
     let grants = json!({"dirs": [{"host": shared.path(), "guest": "/data", "mode": "rw"}]});
-    let body = json!({"module": "needs", "entry": "copes", "parameters": {"first": "a", "second": "b"}, "grants": grants});
+    let body =
+        json!({"module": "needs", "entry": "copes", "parameters": {"first": "a", "second": "b"}, "grants": grants});
     let run = app.run_with(body).await;
     assert_eq!(run["state"], "failed");
     let replay = replay(&app, &run).await;
@@ -166,7 +167,10 @@ async fn changed_code_that_makes_the_same_calls_would_go_on_from_the_record() {
     assert_eq!(replay["recorded"]["result"], "once upon");
     assert_eq!(replay["replayed"]["result"], "ONCE, UPON");
     let log = &replay["log"];
-    assert_eq!((&log["differing_line"], &log["recorded"], &log["replayed"]), (&json!(1), &json!("begun"), &json!("it has begun")));
+    assert_eq!(
+        (&log["differing_line"], &log["recorded"], &log["replayed"]),
+        (&json!(1), &json!("begun"), &json!("it has begun"))
+    );
     assert_eq!(app.get("/api/modules").await["items"].as_array().unwrap().len(), 1, "it is not registered");
     let kept = std::fs::read_dir(app.data_dir().join("modules")).unwrap().count();
     assert_eq!(kept, 1, "nor kept");
@@ -279,7 +283,9 @@ async fn what_is_not_over_or_keeps_no_journal_is_refused() {
 #[test]
 fn the_command_line_says_what_came_of_it_and_its_exit_code_does_too() {
     let data = data_dir();
-    let wasm = |name: &str| repository().join(format!("target/wasm32-wasip2/release/examples/{name}.wasm")).display().to_string();
+    let wasm = |name: &str| {
+        repository().join(format!("target/wasm32-wasip2/release/examples/{name}.wasm")).display().to_string()
+    };
     let lines = |arguments: &[&str], code: i32| {
         let output = output(data.path(), arguments);
         let text = String::from_utf8(output.stdout).unwrap();

@@ -69,24 +69,36 @@ fn report(replay: &ReplayShape, context: &Context) -> Result<()> {
         let differs = replay.difference.as_ref().map(|difference| harmless(difference, 2));
         line("calls", differs.unwrap_or_else(|| "same".to_owned()))?;
     }
-    line("outcome", match replay.same_outcome {
-        true => format!("same: {}", outcome(&replay.recorded)),
-        false => format!("recorded {}\n          replayed {}", outcome(&replay.recorded), outcome(&replay.replayed)),
-    })?;
+    line(
+        "outcome",
+        match replay.same_outcome {
+            true => format!("same: {}", outcome(&replay.recorded)),
+            false => {
+                format!("recorded {}\n          replayed {}", outcome(&replay.recorded), outcome(&replay.replayed))
+            }
+        },
+    )?;
     let log = &replay.log;
-    line("log", match log.differing_line {
-        None => format!("same: {} lines", log.recorded_lines),
-        Some(place) => {
-            let text = |text: &Option<String>| text.as_deref().map_or("nothing".to_owned(), |text| harmless(text, 10));
-            let (recorded, replayed) = (text(&log.recorded), text(&log.replayed));
-            format!("line {place} recorded {recorded}\n          line {place} replayed {replayed}")
-        }
-    })?;
+    line(
+        "log",
+        match log.differing_line {
+            None => format!("same: {} lines", log.recorded_lines),
+            Some(place) => {
+                let text =
+                    |text: &Option<String>| text.as_deref().map_or("nothing".to_owned(), |text| harmless(text, 10));
+                let (recorded, replayed) = (text(&log.recorded), text(&log.replayed));
+                format!("line {place} recorded {recorded}\n          line {place} replayed {replayed}")
+            }
+        },
+    )?;
     let (recorded, replayed) = (thousands(replay.fuel.recorded), thousands(replay.fuel.replayed));
-    line("fuel", match recorded == replayed {
-        true => format!("same: {recorded}"),
-        false => format!("recorded {recorded}, replayed {replayed}"),
-    })?;
+    line(
+        "fuel",
+        match recorded == replayed {
+            true => format!("same: {recorded}"),
+            false => format!("recorded {recorded}, replayed {replayed}"),
+        },
+    )?;
     let (verdict, colour) = match (replay.same, replay.other_module && replay.kind == Kind::Flow) {
         (true, false) => ("it came out the same", Colour::Green),
         (false, false) => ("it did not come out the same", Colour::Red),
@@ -99,6 +111,10 @@ fn report(replay: &ReplayShape, context: &Context) -> Result<()> {
 fn outcome(outcome: &ReplayedOutcome) -> String {
     match (&outcome.failure, &outcome.result) {
         (Some(failure), _) => format!("{}: {}", failure.kind.name(), harmless(&failure.message, 10)),
-        (None, result) => harmless(preview(result.as_ref().map_or("null", |result| result.get())), 10),
+        (None, result) => {
+            let whole = result.as_ref().map_or("null", |result| result.get());
+            let shown = preview(whole);
+            harmless(shown, 10) + if shown.len() < whole.len() { "…" } else { "" }
+        }
     }
 }
