@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
 use super::FlowRun;
+use crate::domain::journal::{EntryKind, JournalEntry};
 use crate::domain::{Failure, FailureKind, RunId};
 use crate::wasm::{FlowHost, Stop, Submit};
 
@@ -87,8 +88,11 @@ impl FlowHost for Record {
             if now < until {
                 // As in any execution, what is ready anyway goes before a sleep.
                 tokio::task::yield_now().await;
-                let next = self.flow.time().first_unclaimed().map(|entry| entry.at);
-                if next.is_none_or(|at| at > self.flow.worker.app.clock.now()) {
+                let now_anywhere = self.flow.worker.app.clock.now();
+                // The run may have been ended while it slept. What is no sleep is told as a difference.
+                let ended = |entry: &JournalEntry| entry.kind == EntryKind::Timer && entry.at > now_anywhere;
+                let goes_beyond = self.flow.time().first_unclaimed().is_none_or(ended);
+                if goes_beyond {
                     let span = until.duration_since(now);
                     return self.end_at(&format!("a sleep of {span:?}")).await;
                 }
