@@ -15,6 +15,7 @@ mod replay;
 mod retry;
 mod runs;
 pub mod shapes;
+mod signals;
 mod stats;
 mod view;
 
@@ -83,6 +84,9 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/runs/{id}/cancel", post(runs::cancel))
         .route("/api/runs/{id}/retry", post(retry::retry))
         .route("/api/runs/{id}/replay", post(replay::replay).layer(limit(MAX_MODULE_BYTES)))
+        .route("/api/runs/{id}/signals/{name}", post(signals::send_signal))
+        .route("/api/runs/{id}/pause", post(signals::pause))
+        .route("/api/runs/{id}/resume", post(signals::resume))
         .route("/api/stats", get(stats::stats))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)

@@ -6,6 +6,7 @@ mod register;
 mod registry;
 mod replay;
 mod retry;
+mod signals;
 mod submit;
 
 use std::path::PathBuf;

@@ -26,5 +26,8 @@ pub use run::{Parent, Run, Settings, SettingsPatch};
 pub use state::{ShownState, State, StateCounts, WaitingFor};
 pub use trigger::Trigger;
 
+/// A time that does not come: the year 9999 begins.
+pub const NEVER: Timestamp = Timestamp::constant(253_370_764_800, 0);
+
 /// A point in time, stored with microseconds.
 pub use jiff::Timestamp;

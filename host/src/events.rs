@@ -1,6 +1,7 @@
 //! Wake-ups within the process. Lossy by contract: what is true stands in the store.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
@@ -24,6 +25,12 @@ pub struct Events {
     /// A run may be due.
     pub due: [Notify; 2],
     pub cancel: mpsc::Sender<CancelRequest>,
+    /// Flows of which something new is on record: a signal, a pause.
+    news: Mutex<HashSet<RunId>>,
+    has_news: Notify,
+    /// Flows in memory that are paused, and how many, since hardly ever any is.
+    paused: Mutex<HashSet<RunId>>,
+    n_paused: AtomicUsize,
     waiting: Mutex<HashMap<RunId, Vec<oneshot::Sender<()>>>>,
     finished: broadcast::Sender<RunId>,
 }
@@ -33,12 +40,61 @@ impl Events {
     pub fn new() -> (Events, mpsc::Receiver<CancelRequest>) {
         let (cancel, cancels) = mpsc::channel(CANCEL_BACKLOG);
         let (finished, _) = broadcast::channel(FINISHED_BACKLOG);
-        (Events { due: Default::default(), cancel, waiting: Mutex::default(), finished }, cancels)
+        (
+            Events {
+                due: Default::default(),
+                cancel,
+                news: Mutex::default(),
+                has_news: Notify::new(),
+                paused: Mutex::default(),
+                n_paused: AtomicUsize::new(0),
+                waiting: Mutex::default(),
+                finished,
+            },
+            cancels,
+        )
     }
 
     /// A run of that kind was put on record, or given back.
     pub fn run_is_due(&self, kind: crate::domain::Kind) {
         self.due[kind as usize].notify_one();
+    }
+
+    /// Keeps a flow from going on, from now on.
+    pub fn pause(&self, id: RunId) {
+        let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        paused.insert(id);
+        self.n_paused.store(paused.len(), Ordering::Release);
+    }
+
+    pub fn resume(&self, id: RunId) {
+        if self.n_paused.load(Ordering::Acquire) > 0 {
+            let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+            paused.remove(&id);
+            self.n_paused.store(paused.len(), Ordering::Release);
+        }
+    }
+
+    pub fn is_paused(&self, id: RunId) -> bool {
+        self.n_paused.load(Ordering::Acquire) > 0
+            && self.paused.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
+    }
+
+    /// Something new is on record of a flow, at which its worker has to look.
+    pub fn flow_has_news(&self, id: RunId) {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        self.has_news.notify_one();
+    }
+
+    /// The flows of which something new is on record, once there are any.
+    pub async fn news(&self) -> HashSet<RunId> {
+        loop {
+            let news = std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner));
+            if !news.is_empty() {
+                return news;
+            }
+            self.has_news.notified().await;
+        }
     }
 
     /// Resolves when the top-level run finishes from now on; ask the store after this call, before waiting.

@@ -30,6 +30,8 @@ use crate::worker::{Worker, WorkerConfig};
 const SLOTS_PER_CORE: usize = 64;
 /// Flows in memory at once, most of which wait for their children.
 pub const DEFAULT_FLOWS: usize = 4000;
+/// Longer than most waits: to call a flow again takes as long as it computes, to keep it takes its memory.
+pub const DEFAULT_EVICT_AFTER: Duration = Duration::from_secs(10);
 /// What a sandbox may well hold in memory, to bound the slots by what the machine has.
 const SLOT_BYTES: u64 = 64 << 20;
 /// How long a request that is under way may take once the server stops.
@@ -43,6 +45,8 @@ pub struct ServerConfig {
     pub slots: Option<usize>,
     /// Flows in memory at once.
     pub flows: usize,
+    /// After which wait a flow gives its sandbox and its memory back.
+    pub evict_after: Duration,
     /// Whether this is `tarefa serve`.
     pub serves: bool,
     /// Whether runs are taken up that others left.
@@ -68,6 +72,7 @@ impl ServerConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             slots: None,
             flows: DEFAULT_FLOWS,
+            evict_after: DEFAULT_EVICT_AFTER,
             serves: false,
             claims: true,
             allowed_hosts: Vec::new(),
@@ -143,7 +148,7 @@ impl Server {
         let finished = app.events.finished();
         let traces = config.otlp_endpoint.map(|endpoint| Traces::start(&app, &endpoint)).transpose()?;
         let since = if config.claims { Timestamp::MIN } else { now };
-        let worker_config = WorkerConfig { slots, flows: config.flows, since };
+        let worker_config = WorkerConfig { slots, flows: config.flows, evict_after: config.evict_after, since };
         let worker = Worker::start(app.clone(), worker_id, worker_config, guests.handle().clone(), cancels);
 
         let listener = TcpListener::bind(config.listen).await.map_err(|error| {

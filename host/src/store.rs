@@ -58,6 +58,16 @@ pub enum Write {
         state: State,
         reason: String,
     },
+    /// The unfinished children of a flow that is parked: no worker holds them.
+    Release {
+        parent: RunId,
+        generation: u32,
+    },
+    /// A signal that a flow is told of.
+    TakeSignal {
+        no: i64,
+        at: Timestamp,
+    },
     /// What a flow was told.
     Journal {
         run_id: RunId,
@@ -102,14 +112,14 @@ pub struct Taken {
     pub entry: Arc<str>,
     pub input_sum: i64,
     pub state: State,
-    pub kind: Kind,
-    pub reused_from: Option<RunId>,
+    /// The run of a generation before that it took over or goes on for.
+    pub stands_for: Option<RunId>,
 }
 
 impl Taken {
-    /// The run that did the work.
+    /// The run that was the first of those that stand for each other.
     pub fn origin(&self) -> RunId {
-        self.reused_from.unwrap_or(self.id)
+        self.stands_for.unwrap_or(self.id)
     }
 }
 
@@ -227,6 +237,37 @@ pub struct Claimed {
     pub run: Run,
     /// Whether it goes on with its attempt, from its journal.
     pub resumed: bool,
+}
+
+/// A signal on its way to a run.
+#[derive(Clone, Debug)]
+pub struct NewSignal<'a> {
+    pub run: RunId,
+    pub name: &'a str,
+    /// JSON text.
+    pub payload: &'a str,
+    /// The flow that sends it, its generation and the place in its journal: it sends each once.
+    pub sender: Option<(RunId, u32, u32)>,
+}
+
+/// What sending a signal met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signalled {
+    Kept,
+    NoSuchRun,
+    /// A task waits for no signals.
+    IsTask,
+    Final(State),
+    /// As many wait there already as are kept.
+    Full,
+}
+
+/// A signal that nobody was told of yet.
+#[derive(Clone, Debug)]
+pub struct Signal {
+    pub no: i64,
+    /// JSON text.
+    pub payload: Arc<str>,
 }
 
 /// How a run is tried again.

@@ -31,9 +31,9 @@ use host::HostState;
 use interface::Linkage;
 
 pub use failure::Stop;
-pub use random::{Secret, Seed};
 pub use host::log::level_name;
-pub use host::{Argument, FlowHost, Level, LogSink, Submit};
+pub use host::{Argument, FlowHost, Level, LogSink, Outbox, Submit};
+pub use random::{Secret, Seed};
 pub use sandbox::{Job, display_name};
 
 /// Components that are kept loaded; the one that was used longest ago goes first.

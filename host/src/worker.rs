@@ -9,7 +9,7 @@ mod slots;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::domain::{Kind, RunId};
 use crate::events::CancelRequest;
 use crate::store::{Claim, Claimed, Store, StoreError};
-use flow::FlowRun;
+use flow::{FlowRun, Parked};
 use live::Live;
 use slots::{Slot, Slots};
 
@@ -31,6 +31,9 @@ const CLAIM_BATCH: usize = 32;
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a run may be carried out before it must be visible to others.
 const YOUNG: Duration = Duration::from_millis(10);
+/// How often flows are looked at that wait, at most and at least.
+const EVICT_SHORTEST: Duration = Duration::from_millis(10);
+const EVICT_LONGEST: Duration = Duration::from_secs(1);
 /// How long abandoned guests may take to let go; each yields well within it.
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
 /// In the round of turns, the place of runs that are to be claimed.
@@ -41,6 +44,8 @@ pub struct WorkerConfig {
     pub slots: usize,
     /// Flows in memory at once; each holds a place in the instance pool while it waits.
     pub flows: usize,
+    /// After which wait a flow gives its sandbox back.
+    pub evict_after: Duration,
     /// Only runs submitted from this time on are taken.
     pub since: Timestamp,
 }
@@ -55,9 +60,16 @@ pub struct Worker {
     since: Timestamp,
     /// Top-level runs and flows in memory.
     held: Mutex<HashMap<RunId, Held>>,
+    /// Child flows that are parked while their flow is in memory.
+    parked: Mutex<HashMap<RunId, Arc<Notify>>>,
     /// Runs that began a moment ago, and may not be on record yet.
     young: Mutex<Vec<Arc<Live>>>,
     young_added: Notify,
+    /// After which wait a flow gives its sandbox back.
+    evict_after: Duration,
+    /// There are too few places for flows.
+    short: Notify,
+    started: Instant,
     /// No more claims.
     stopping: CancellationToken,
     /// Runs are given back.
@@ -95,8 +107,12 @@ impl Worker {
             flows,
             since: config.since,
             held: Mutex::default(),
+            parked: Mutex::default(),
             young: Mutex::default(),
             young_added: Notify::new(),
+            evict_after: config.evict_after,
+            short: Notify::new(),
+            started: Instant::now(),
             stopping: CancellationToken::new(),
             abandoning: CancellationToken::new(),
             idle: Notify::new(),
@@ -106,6 +122,8 @@ impl Worker {
         }
         worker.guests.spawn(worker.clone().cancel_loop(cancels));
         worker.guests.spawn(worker.clone().young_loop());
+        worker.guests.spawn(worker.clone().evict_loop());
+        worker.guests.spawn(worker.clone().news_loop());
         worker
     }
 
@@ -164,7 +182,11 @@ impl Worker {
             Kind::Task => &self.slots,
             Kind::Flow => &self.flows,
         };
-        let mut taken = vec![permits.acquire(CLAIMS).await];
+        let first = match kind {
+            Kind::Task => permits.acquire(CLAIMS).await,
+            Kind::Flow => self.flow_place(CLAIMS).await,
+        };
+        let mut taken = vec![first];
         taken.extend(std::iter::from_fn(|| permits.try_acquire()).take(CLAIM_BATCH - 1));
         taken
     }
@@ -203,16 +225,21 @@ impl Worker {
                 },
                 () = worker.abandoning.cancelled() => {}
             }
-            worker.release(id, attempt);
+            worker.release(id, Some(attempt));
         });
     }
 
-    fn release(&self, id: RunId, attempt: u32) {
+    /// Forgets a run, if that is its attempt still.
+    fn release(&self, id: RunId, attempt: Option<u32>) {
         let mut held = self.held();
-        if held.get(&id).is_some_and(|held| held.attempt == attempt) {
-            held.remove(&id);
-        }
+        let released = match held.get(&id) {
+            Some(found) if attempt.is_none_or(|attempt| found.attempt == attempt) => held.remove(&id),
+            _ => None,
+        };
         drop(held);
+        if let Some(Held { flow: Some(flow), .. }) = released {
+            flow.let_go();
+        }
         self.idle.notify_waiters();
     }
 
@@ -244,6 +271,81 @@ impl Worker {
                 live.put_on_record(&self.app.store);
             }
         }
+    }
+
+    /// Has flows look at what is new of them.
+    async fn news_loop(self: Arc<Worker>) {
+        loop {
+            for id in self.app.events.news().await {
+                let flow = self.held().get(&id).and_then(|held| held.flow.clone());
+                if let Some(flow) = flow {
+                    flow.look_again();
+                }
+                if let Some(parked) = lock(&self.parked).get(&id) {
+                    parked.notify_one();
+                }
+            }
+        }
+    }
+
+    /// Tells of news of a child flow that is parked.
+    fn listen(&self, id: RunId) -> Arc<Notify> {
+        lock(&self.parked).entry(id).or_default().clone()
+    }
+
+    fn listen_no_more(&self, id: RunId) {
+        lock(&self.parked).remove(&id);
+    }
+
+    /// Whether what a flow waits for came in the moment in which it was parked.
+    fn came_while_parked(&self, id: RunId, parked: &Parked) -> bool {
+        parked.signal.as_ref().is_some_and(|name| matches!(self.store().next_signal(id, name), Ok(Some(_))))
+    }
+
+    /// A place for a flow, once there is one: others that wait give theirs back.
+    async fn flow_place(&self, root: RunId) -> Slot {
+        if let Some(place) = self.flows.try_acquire() {
+            return place;
+        }
+        self.short.notify_one();
+        self.flows.acquire(root).await
+    }
+
+    /// Has flows that wait long give their sandboxes back, and when there are too few places those that wait longest.
+    async fn evict_loop(self: Arc<Worker>) {
+        let period = (self.evict_after / 2).clamp(EVICT_SHORTEST, EVICT_LONGEST);
+        loop {
+            let short = tokio::select! {
+                () = tokio::time::sleep(period) => false,
+                () = self.short.notified() => true,
+            };
+            let now_ms = self.uptime_ms();
+            let mut waiting: Vec<(u64, Arc<FlowRun>)> = {
+                let held = self.held();
+                let flows = held.values().filter_map(|held| held.flow.as_ref());
+                flows.filter_map(|flow| Some((flow.waits_since_ms()?, flow.clone()))).collect()
+            };
+            let evict_after_ms = self.evict_after.as_millis() as u64;
+            if short {
+                waiting.sort_unstable_by_key(|(since, _)| *since);
+                waiting.truncate(CLAIM_BATCH);
+            } else {
+                waiting.retain(|(since, _)| now_ms.saturating_sub(*since) >= evict_after_ms);
+            }
+            for (_, flow) in waiting {
+                flow.evict();
+            }
+            if self.flows.is_short() {
+                // Those that compute now may wait then.
+                tokio::time::sleep(EVICT_SHORTEST).await;
+                self.short.notify_one();
+            }
+        }
+    }
+
+    /// Milliseconds since the worker started, from 1.
+    fn uptime_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64 + 1
     }
 
     fn add_young(&self, live: &Arc<Live>) {

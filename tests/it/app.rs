@@ -52,6 +52,12 @@ impl TestApp {
         self
     }
 
+    /// Flows give their sandboxes back as soon as they wait.
+    pub fn evict_at_once(mut self) -> TestApp {
+        self.config.evict_after = Duration::ZERO;
+        self
+    }
+
     pub fn max_pages(mut self, pages: u32) -> TestApp {
         self.config.max_pages = Some(pages);
         self

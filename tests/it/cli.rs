@@ -66,7 +66,12 @@ fn a_run_that_failed_is_retried_and_both_say_so() {
     let retried = ends(data.path(), &["runs", "retry", "latest"], 1);
     assert!(stderr(&retried).contains("retrying run `divide` ("), "{}", stderr(&retried));
     assert!(stderr(&retried).contains("), attempt 2\n"), "{}", stderr(&retried));
-    assert_eq!(stderr(&retried).matches("dividing 1 by 0").count(), 1, "only the new attempt is told: {}", stderr(&retried));
+    assert_eq!(
+        stderr(&retried).matches("dividing 1 by 0").count(),
+        1,
+        "only the new attempt is told: {}",
+        stderr(&retried)
+    );
     assert!(stderr(&retried).contains("error: task_error: division by zero"), "{}", stderr(&retried));
     assert_eq!(stdout(&retried), "", "there is no result");
     let shown = stdout(&ends(data.path(), &["runs", "show", "latest"], 0));

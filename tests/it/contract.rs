@@ -61,6 +61,7 @@ fn describe_job(app: &tarefa::app::App) -> Job {
         clock: Clock::System,
         sink: Arc::new(NoLog),
         flow: None,
+        outbox: None,
         logged_bytes: AtomicU64::new(0),
     }
 }

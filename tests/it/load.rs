@@ -72,17 +72,25 @@ async fn a_due_run_is_not_starved_by_a_flow_of_many_children() {
 }
 
 #[tokio::test]
-async fn flows_beyond_what_the_server_holds_wait_and_those_within_others_are_refused() {
+async fn flows_beyond_what_the_server_holds_wait_and_those_that_wait_make_room() {
     let app = TestApp::new().flows(2).start().await;
     app.register("nested").await;
     let ids = futures_util::future::join_all((0..6).map(|_| app.submit("nested", "children", json!({"m": 3})))).await;
     for id in &ids {
         assert_eq!(app.until_final(id).await["state"], "completed");
     }
-    // A child that waited for a place could wait for the flow that waits for it.
-    let run = app.run("nested", "deep", json!({"depth": 2})).await;
+    // Flows that wait for their children make room for them.
+    assert_eq!(app.run("nested", "deep", json!({"depth": 12})).await["result"], 13);
+    assert_eq!(app.run("nested", "wide", json!({"n": 10, "m": 3})).await["result"], 30);
+}
+
+#[tokio::test]
+async fn a_flow_that_cannot_make_room_for_its_children_is_refused_more_than_there_is() {
+    let app = TestApp::new().flows(2).start().await;
+    app.register("nested").await;
+    let run = app.run("nested", "deep_anew", json!({"depth": 2})).await;
     assert_eq!((&run["state"], &run["failure"]["kind"]), (&json!("failed"), &json!("unavailable")), "{run}");
     let message = text(&run["failure"]["message"]);
     assert!(message.contains("raise `--flows`"), "{message}");
-    assert_eq!(app.run("nested", "deep", json!({"depth": 1})).await["result"], 2);
+    assert_eq!(app.run("nested", "deep_anew", json!({"depth": 1})).await["result"], 2);
 }

@@ -306,3 +306,26 @@ fn the_command_line_says_what_came_of_it_and_its_exit_code_does_too() {
     let json = output(data.path(), &["replay", "latest", "--json", "--attempt", "1"]);
     assert_eq!(serde_json::from_slice::<Value>(&json.stdout).unwrap()["same"], true);
 }
+
+#[tokio::test]
+async fn signals_are_told_as_they_came_and_not_sent_again() {
+    let app = TestApp::new().manual_clock().start().await;
+    app.register("signals").await;
+    let told = app.submit("signals", "collects", json!({"name": "item", "n": 3})).await;
+    let sender = app.submit("signals", "tells_twice", json!({"run_id": told, "name": "item"})).await;
+    let sent = app.advance_until_final(&sender, MINUTE).await;
+    let task = json!({"run_id": told, "name": "item", "payload": "by a task"});
+    let by_task = app.run("signals", "tells", task).await;
+    let run = app.until_final(&told).await;
+    assert_eq!(run["result"], json!([1, 2, "by a task"]));
+    for run in [&run, &sent, &by_task] {
+        let replay = replay(&app, run).await;
+        assert_eq!(same(&replay), [true; 5], "{replay:#}");
+    }
+    let cancelled = app.submit("signals", "waits", json!({"name": "never"})).await;
+    app.until(&cancelled, |run| run["waiting_for"] == "signal").await;
+    app.post(&format!("/api/runs/{cancelled}/cancel"), json!({})).await;
+    let run = app.until_final(&cancelled).await;
+    let replay = replay(&app, &run).await;
+    assert_eq!((same(&replay), &replay["cut_off"]), ([true; 5], &json!(true)), "{replay:#}");
+}

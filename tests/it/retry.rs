@@ -76,15 +76,35 @@ async fn a_retry_is_the_next_attempt_of_the_same_run() {
 
     app.advance(SignedDuration::from_secs(1));
     let new = retried(&app, &id).await;
-    let same = ["id", "digest", "entry", "parameters", "name", "tags", "limits", "retries", "timezone", "idempotency_key", "failure"];
+    let same = [
+        "id",
+        "digest",
+        "entry",
+        "parameters",
+        "name",
+        "tags",
+        "limits",
+        "retries",
+        "timezone",
+        "idempotency_key",
+        "failure",
+    ];
     for same in same {
         assert_eq!(new[same], old[same], "{same}");
     }
     assert_eq!((&new["state"], &new["n_attempts"]), (&json!("failed"), &json!(2)));
     let attempts = new["attempts"].as_array().unwrap();
     let of = |attempt: &Value| (attempt["number"].clone(), attempt["state"].clone(), attempt["failure"].clone());
-    assert_eq!(attempts.iter().map(of).collect::<Vec<_>>(), [1, 2].map(|n| (json!(n), json!("failed"), old["failure"].clone())));
-    let history: Vec<_> = new["history"].as_array().unwrap().iter().map(|item| (text(&item["state"]), item["reason"].as_str().map(str::to_owned))).collect();
+    assert_eq!(
+        attempts.iter().map(of).collect::<Vec<_>>(),
+        [1, 2].map(|n| (json!(n), json!("failed"), old["failure"].clone()))
+    );
+    let history: Vec<_> = new["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| (text(&item["state"]), item["reason"].as_str().map(str::to_owned)))
+        .collect();
     let failed = ("failed".to_owned(), old["failure"]["message"].as_str().map(str::to_owned));
     let expected = [
         ("scheduled".to_owned(), None),
@@ -123,7 +143,11 @@ async fn a_flow_keeps_what_completed_and_runs_the_rest() {
 
     // The sleep between the steps is over, too: the clock stands still from here on.
     let run = retried(&app, &id).await;
-    assert_eq!((&run["state"], &run["result"], &run["n_attempts"]), (&json!("completed"), &json!("the key"), &json!(2)), "{run}");
+    assert_eq!(
+        (&run["state"], &run["result"], &run["n_attempts"]),
+        (&json!("completed"), &json!("the key"), &json!(2)),
+        "{run}"
+    );
     assert_eq!(effects(shared.path()), ["step 1", "step 2", "need key", "need key", "step 3"]);
     let children = app.children(&id).await;
     let names = |n: &str| (n.to_owned(), "completed".to_owned());
@@ -132,7 +156,10 @@ async fn a_flow_keeps_what_completed_and_runs_the_rest() {
         let (old, new) = (before.get(place), &children[place]);
         assert_eq!(new["reused_from"], if reused { old.unwrap()["id"].clone() } else { Value::Null });
         if reused {
-            assert_eq!((&new["started_at"], &new["finished_at"]), (&old.unwrap()["started_at"], &old.unwrap()["finished_at"]));
+            assert_eq!(
+                (&new["started_at"], &new["finished_at"]),
+                (&old.unwrap()["started_at"], &old.unwrap()["finished_at"])
+            );
         }
     }
     assert_eq!(run["children"], json!({"completed": 4}));
@@ -199,7 +226,10 @@ async fn the_caught_failure_of_the_tutorial_succeeds_the_second_time() {
     if !all_completed {
         app.advance_until_final(&id, MINUTE).await;
         let after = app.children(&id).await;
-        assert!(after[0]["n_attempts"].as_u64() >= Some(1) && after[0]["reused_from"].is_null(), "it ran again: {after:?}");
+        assert!(
+            after[0]["n_attempts"].as_u64() >= Some(1) && after[0]["reused_from"].is_null(),
+            "it ran again: {after:?}"
+        );
     }
 }
 

@@ -19,6 +19,10 @@ pub struct Context {
     /// The flow run that submitted this one.
     #[serde(default)]
     pub parent_id: Option<String>,
+    /// The same for all attempts of this work, those of a retried flow included: what a service that takes a payment
+    /// or sends a mail should be given, so that it does so once. A UUID.
+    #[serde(default)]
+    pub idempotency_key: String,
     /// The module's name.
     pub module: String,
     /// The sha-256 of the module's bytes, in hexadecimal.

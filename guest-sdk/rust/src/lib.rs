@@ -96,6 +96,7 @@ pub mod log;
 mod random;
 mod run;
 mod schema;
+mod signal;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 #[cfg(all(test, not(target_arch = "wasm32")))]
@@ -110,14 +111,15 @@ pub use log::to_json;
 pub use random::{random, random_range};
 pub use run::{Completions, Run, completions};
 pub use serde_json::{Value, json};
+pub use signal::{send_signal, wait_for_signal, wait_for_signal_within};
 pub use tarefa_sdk_macros::{data, flow, task};
 
 /// All that a module commonly needs: `use tarefa_sdk::prelude::*;`.
 pub mod prelude {
     pub use crate::{
         Limits, Result, Retries, Run, TaskError, Value, bail, complete_as, completions, context, data, debug, ensure,
-        error, export_module, flow, info, json, local_time, random, random_range, sleep, submit_by_name, task, to_json,
-        trace, warn,
+        error, export_module, flow, info, json, local_time, random, random_range, send_signal, sleep, submit_by_name,
+        task, to_json, trace, wait_for_signal, wait_for_signal_within, warn,
     };
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct State {
     #[cfg(feature = "http")]
     pub(crate) http: Option<HttpDouble>,
     pub(crate) random: VecDeque<f64>,
+    pub(crate) signals: VecDeque<(String, Value)>,
+    pub(crate) signals_sent: Vec<(String, String, Value)>,
     pub(crate) n_runs: u64,
 }
 
@@ -90,6 +92,16 @@ pub fn set_http(double: impl Fn(&crate::http::Request) -> Result<crate::http::Re
     STATE.with_borrow_mut(|state| state.http = Some(Rc::new(double)));
 }
 
+/// Leaves a signal for the flow; a wait for one that was not left panics, or finds its time over where it has one.
+pub fn send_signal(name: &str, payload: Value) {
+    STATE.with_borrow_mut(|state| state.signals.push_back((name.to_owned(), payload)));
+}
+
+/// The signals that were sent so far: to which run, under which name, and the payload.
+pub fn signals_sent() -> Vec<(String, String, Value)> {
+    STATE.with_borrow(|state| state.signals_sent.clone())
+}
+
 /// The log so far, oldest first.
 pub fn logs() -> Vec<LogLine> {
     STATE.with_borrow(|state| state.logs.clone())
@@ -120,8 +132,9 @@ impl Default for State {
         let id = "00000000-0000-7000-8000-000000000000".to_owned();
         let context = Context {
             run_id: id.clone(),
-            root_id: id,
+            root_id: id.clone(),
             parent_id: None,
+            idempotency_key: id,
             module: "test".to_owned(),
             digest: "0".repeat(64),
             entry: "test".to_owned(),
@@ -143,6 +156,8 @@ impl Default for State {
             #[cfg(feature = "http")]
             http: None,
             random: VecDeque::new(),
+            signals: VecDeque::new(),
+            signals_sent: Vec::new(),
             n_runs: 0,
         }
     }

@@ -72,6 +72,8 @@ CREATE TABLE runs (
     retry_of BLOB,
     -- When it was retried by hand last.
     retried_at INTEGER,
+    -- Since when it is paused.
+    paused_at INTEGER,
     -- How the children of a flow ended, as JSON, so that a list need not count them.
     child_states TEXT,
     -- Of a child that is over: the number of that event among those of its flow, which are else in the journal.
@@ -152,6 +154,24 @@ CREATE TABLE journal (
     sum INTEGER NOT NULL,
     PRIMARY KEY (run_id, generation, no)
 ) STRICT, WITHOUT ROWID;
+
+-- Signals that were sent to a run, in the order in which they came. `taken_at` is when its flow was told; a flow that
+-- sends one names itself and the place in its journal, so that it is sent once.
+CREATE TABLE signals (
+    no INTEGER PRIMARY KEY,
+    run_id BLOB NOT NULL,
+    name TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    sum INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    taken_at INTEGER,
+    sender_id BLOB,
+    sender_generation INTEGER,
+    sender_no INTEGER
+) STRICT;
+
+CREATE INDEX signals_of_run ON signals (run_id, name);
+CREATE UNIQUE INDEX signals_sent ON signals (sender_id, sender_generation, sender_no) WHERE sender_id IS NOT NULL;
 
 -- 32 random bytes from which every run's streams of random numbers follow.
 CREATE TABLE seed (

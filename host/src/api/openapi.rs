@@ -12,7 +12,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Res
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::shapes::ErrorShape;
-use super::{deletion, events, graph, health, metrics, modules, replay, retry, runs, stats};
+use super::{deletion, events, graph, health, metrics, modules, replay, retry, runs, signals, stats};
 use crate::error::{ErrorKind, Result};
 
 #[derive(OpenApi)]
@@ -34,6 +34,9 @@ use crate::error::{ErrorKind, Result};
         runs::cancel,
         retry::retry,
         replay::replay,
+        signals::send_signal,
+        signals::pause,
+        signals::resume,
         deletion::delete_run,
         stats::stats,
         modules::register,

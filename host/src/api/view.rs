@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use super::shapes::{GrantsShape, LogShape, RunShape, RunSummary};
 use crate::app::App;
 use crate::domain::attempt::HistoryItem;
+use crate::domain::journal::EntryKind;
 use crate::domain::run::{default_name, preview};
 use crate::domain::{Attempt, Kind, Run, State, StateCounts, WaitingFor};
 use crate::error::Result;
@@ -33,7 +34,7 @@ pub(crate) fn summary(app: &App, run: &Run) -> Result<RunSummary> {
         generation: run.parent.map(|parent| parent.generation),
         seq,
         state: run.state,
-        waiting_for: waiting_for(run),
+        waiting_for: waiting_for(app, run)?,
         label: run.label.as_deref().map(str::to_owned),
         failure: run.failure.as_deref().cloned(),
         result_preview: run.result.as_deref().map(|result| preview(result).to_owned()),
@@ -60,12 +61,20 @@ fn children(app: &App, run: &Run) -> Result<StateCounts> {
     }
 }
 
-fn waiting_for(run: &Run) -> Option<WaitingFor> {
-    match run.state {
+fn waiting_for(app: &App, run: &Run) -> Result<Option<WaitingFor>> {
+    if run.paused_at.is_some() && !run.state.is_final() {
+        return Ok(Some(WaitingFor::Resume));
+    }
+    Ok(match run.state {
         State::Scheduled if run.attempt > 0 => Some(WaitingFor::Retry),
         State::Scheduled => Some(WaitingFor::Slot),
+        State::Running if run.kind == Kind::Flow => match app.store.last_entry(run.id, run.generation)? {
+            Some((EntryKind::Timer, until)) if until > app.clock.now() => Some(WaitingFor::Timer),
+            Some((EntryKind::Wait, _)) => Some(WaitingFor::Signal),
+            _ => None,
+        },
         _ => None,
-    }
+    })
 }
 
 /// A run with all that is known of it.

@@ -13,7 +13,7 @@ use crate::app::AllowedDir;
 use crate::client::Client;
 use crate::domain::http::host_and_port;
 use crate::error::Result;
-use crate::server::{DEFAULT_FLOWS, Server, ServerConfig};
+use crate::server::{DEFAULT_EVICT_AFTER, DEFAULT_FLOWS, Server, ServerConfig};
 
 /// Serve the API and run what is submitted
 #[derive(Debug, clap::Args)]
@@ -42,6 +42,9 @@ pub(super) struct Args {
     /// Flows that may be in memory at a time
     #[arg(long, value_name = "N", default_value_t = DEFAULT_FLOWS)]
     flows: usize,
+    /// After how many seconds of waiting a flow gives its sandbox back, to be called again
+    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_EVICT_AFTER.as_secs())]
+    evict_after: u64,
     /// The time zone of runs that name none
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     timezone: String,
@@ -59,6 +62,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
         listen: args.listen,
         slots: args.slots,
         flows: args.flows.max(1),
+        evict_after: Duration::from_secs(args.evict_after),
         allowed_hosts: args.allow_hosts,
         allowed_dirs: args.allow_dirs,
         allowed_http: args.allow_http,

@@ -68,8 +68,8 @@ impl FailureKind {
         match self {
             TaskError | Trapped | TimedOut | Unavailable => true,
             UpstreamFailed | StackOverflow | OutOfFuel | OutOfMemory | OutputTooLarge | LogTooLarge
-            | TooManyChildren | MissingEntry | InvalidInput | InvalidOutput | Denied | Nondeterministic | Cancelled | WorkerLost
-            | CorruptRecord | Internal => false,
+            | TooManyChildren | MissingEntry | InvalidInput | InvalidOutput | Denied | Nondeterministic | Cancelled
+            | WorkerLost | CorruptRecord | Internal => false,
         }
     }
 

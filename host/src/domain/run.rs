@@ -49,6 +49,8 @@ pub struct Run {
     pub retry_of: Option<RunId>,
     /// When it was retried by hand last.
     pub retried_at: Option<Timestamp>,
+    /// Since when it is paused.
+    pub paused_at: Option<Timestamp>,
     pub state: State,
     /// Of a flow: counts its executions from the start, and is part of its children's ids.
     pub generation: u32,
@@ -116,6 +118,7 @@ impl Run {
             deployment: None,
             retry_of: None,
             retried_at: None,
+            paused_at: None,
             state: State::Scheduled,
             generation: 0,
             attempt: 0,

@@ -106,4 +106,10 @@ pub enum WaitingFor {
     /// A slot, or the runs whose output it takes.
     Slot,
     Retry,
+    /// A time, until which it sleeps.
+    Timer,
+    /// A signal.
+    Signal,
+    /// That it is resumed.
+    Resume,
 }

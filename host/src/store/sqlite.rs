@@ -12,6 +12,7 @@ mod recovery;
 mod retry;
 mod rows;
 mod runs;
+mod signals;
 mod stats;
 mod writes;
 

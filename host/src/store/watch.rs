@@ -30,7 +30,11 @@ impl Changed {
         match write {
             Write::Insert(run) | Write::Update(run) => Some(Changed::run(run)),
             Write::Log(line) => Some(Changed { root_id: line.root_id, id: None }),
-            Write::Attempt { .. } | Write::History { .. } | Write::Journal { .. } => None,
+            Write::Attempt { .. }
+            | Write::History { .. }
+            | Write::Journal { .. }
+            | Write::Release { .. }
+            | Write::TakeSignal { .. } => None,
         }
     }
 }

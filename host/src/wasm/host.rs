@@ -8,6 +8,7 @@ pub mod log;
 mod output;
 mod refused;
 mod runs;
+mod signals;
 
 use std::sync::Arc;
 
@@ -42,6 +43,8 @@ wasmtime::component::bindgen!({
         "tarefa:guest/runs.submit": async | trappable,
         "tarefa:guest/runs.[method]run.wait": async | trappable,
         "tarefa:guest/runs.[method]completions.next": async | trappable,
+        "tarefa:guest/signals.wait": async | trappable,
+        "tarefa:guest/signals.send": async | trappable,
         default: trappable,
     },
     exports: { default: async },
@@ -88,11 +91,27 @@ pub trait FlowHost: Send + Sync {
     /// The place of the child that finished as number `n`, counted from 0, once one has and is on record.
     fn nth_finished(&self, n: usize) -> BoxFuture<'_, u32>;
 
+    /// The payload of the next signal of that name; none where none came in time.
+    fn wait_for_signal<'a>(&'a self, name: &'a str, timeout_ms: Option<u64>) -> BoxFuture<'a, Option<Arc<str>>>;
+
+    /// Sends a signal once, however often the guest is called again.
+    fn send_signal<'a>(&'a self, run: &'a str, name: &'a str, payload: &'a str) -> BoxFuture<'a, Result<(), Failure>>;
+
     /// Flow time: the latest time that the flow was told of. It stands still while the guest computes.
     fn now(&self) -> Timestamp;
 
     /// Resolves once flow time is `until` or later; where the guest waits for several sleeps, the first of them moves it.
     fn sleep_until(&self, until: Timestamp) -> BoxFuture<'_, ()>;
+}
+
+/// Takes the signals that an attempt sends.
+pub trait Outbox: Send + Sync {
+    /// Sends a signal to a run; a flow names itself, its generation and the place in its journal, and sends each once.
+    ///
+    /// # Errors
+    ///
+    /// Why it was not kept, for the guest.
+    fn send(&self, run: &str, name: &str, payload: &str, sender: Option<(RunId, u32, u32)>) -> Result<(), Failure>;
 }
 
 /// Takes the lines of an attempt's log.
@@ -149,7 +168,16 @@ impl HostState {
         });
         let http = http::Http::new(job.clone());
         let limiter = Limiter::new(job.settings.limits.memory_bytes);
-        Ok(HostState { wasi: wasi.build(), table, limiter, job, output, http, label: None, refused: Default::default() })
+        Ok(HostState {
+            wasi: wasi.build(),
+            table,
+            limiter,
+            job,
+            output,
+            http,
+            label: None,
+            refused: Default::default(),
+        })
     }
 
     /// The label that the guest gave its outcome.

@@ -1,23 +1,30 @@
 //! One attempt as one visible pipeline, and what becomes of the run after it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use futures_util::future::BoxFuture;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use super::Worker;
-use super::flow::FlowRun;
-use super::live::{Live, RunLog, ended_attempt, finish};
+use super::flow::{FlowRun, Parked};
+use super::live::{Begun, Live, RunLog, ended_attempt, finish};
 use super::slots::Slot;
 use crate::app::Plan;
 use crate::domain::retry::human_ms;
 use crate::domain::{
     Failure, FailureKind, Kind, Outcome, Run, RunId, SettingsPatch, State, Timestamp, Transition, after_attempt,
 };
-use crate::store::Claimed;
-use crate::wasm::{Component, FlowHost, Job, Level, LogSink};
+use crate::store::{Claimed, Ticket, Write};
+use crate::wasm::{FlowHost, Job, Level, LogSink};
+
+/// What came of an attempt.
+pub(super) enum Attempted {
+    Over(Outcome, Arc<RunLog>),
+    /// Of a flow: nobody has it in memory.
+    Parked(Parked),
+}
 
 /// What a run is carried out with.
 pub(super) struct Execution<'a> {
@@ -29,6 +36,8 @@ pub(super) struct Execution<'a> {
     pub depth: u32,
     /// The settings of the top-level run, from which children inherit.
     pub inherited: &'a Arc<SettingsPatch>,
+    /// The flow that it is a child of.
+    pub above: Option<&'a FlowRun>,
 }
 
 /// Carries out a claimed top-level run: one attempt, after which it is final or given back.
@@ -39,10 +48,15 @@ pub(super) async fn carry_out(worker: &Arc<Worker>, claimed: Claimed, permit: Sl
     let live = Arc::new(Live::new(run, true));
     let (outcome, transition) = match &planned {
         Ok(plan) => {
-            let execution = Execution { worker, live: &live, plan, token: &token, depth: 0, inherited: &inherited };
-            let (outcome, log) = execution.attempt(permit, resumed).await;
-            let transition = execution.after(&outcome, &log);
-            (outcome, transition)
+            let execution =
+                Execution { worker, live: &live, plan, token: &token, depth: 0, inherited: &inherited, above: None };
+            match execution.attempt(permit, resumed).await {
+                Attempted::Over(outcome, log) => {
+                    let transition = execution.after(&outcome, &log);
+                    (outcome, transition)
+                }
+                Attempted::Parked(parked) => return park(worker, &live, &parked).await,
+            }
         }
         Err(error) => {
             let failure = Failure::new(FailureKind::MissingEntry, error.message.clone());
@@ -67,6 +81,32 @@ async fn settle(worker: &Arc<Worker>, live: &Live, outcome: &Outcome, transition
             live.record(&worker.app, retry, [ended])
         }
     };
+    tell(worker, &live, ticket).await;
+}
+
+/// Puts on record that a top-level flow goes on later, without anybody to hold it until then.
+async fn park(worker: &Arc<Worker>, live: &Live, parked: &Parked) {
+    let run = live.run();
+    let release = Write::Release { parent: run.id, generation: run.generation };
+    let park = |run: &mut Run| {
+        run.wake_at = Some(parked.until);
+        run.worker = None;
+    };
+    if let Some(ticket) = live.record(&worker.app, park, [release]) {
+        worker.store().on_record(ticket).await;
+    }
+    // What came before that was on record woke nobody.
+    if worker.came_while_parked(run.id, parked)
+        && let Err(error) = worker.store().wake(run.id, worker.app.clock.now())
+    {
+        tracing::error!("cannot wake run `{}`: {error}", run.id);
+    }
+    tell(worker, live, None).await;
+}
+
+/// Tells who waits for a run what became of it, once that is on record.
+async fn tell(worker: &Arc<Worker>, live: &Live, ticket: Option<Ticket>) {
+    let run = live.run();
     if let Some(ticket) = ticket {
         worker.store().on_record(ticket).await;
     }
@@ -99,9 +139,15 @@ impl Execution<'_> {
     /// Carries out a child to its end: attempts, with the delays between them. Holds a slot only while a task's
     /// sandbox is open.
     pub(super) async fn to_end(&self) -> (State, Outcome) {
-        let (attempt, scheduled_at, mut resumed) = self.live.begun();
+        let Begun { attempt, scheduled_at, wake_at, mut resumed } = self.live.begun();
         // A delay that began before its flow went on.
         if attempt > 0 && !resumed && !self.sleep_until(scheduled_at).await {
+            return (State::Cancelled, Outcome::failed(cancelled()));
+        }
+        // A flow that was parked stays so until its time.
+        if let Some(until) = wake_at.filter(|_| resumed)
+            && !self.stay_parked(&Parked { until, signal: None }).await
+        {
             return (State::Cancelled, Outcome::failed(cancelled()));
         }
         loop {
@@ -116,7 +162,19 @@ impl Execution<'_> {
                 true => self.live.resume(self.worker.store()),
                 false => self.live.start(self.worker.store(), self.worker.app.clock.now()),
             }
-            let (outcome, log) = self.attempt(permit, std::mem::take(&mut resumed)).await;
+            let (outcome, log) = match self.attempt(permit, std::mem::take(&mut resumed)).await {
+                Attempted::Over(outcome, log) => (outcome, log),
+                Attempted::Parked(parked) => {
+                    let run = self.live.run();
+                    let release = Write::Release { parent: run.id, generation: run.generation };
+                    self.live.record(&self.worker.app, |run| run.wake_at = Some(parked.until), [release]);
+                    if !self.stay_parked(&parked).await {
+                        return (State::Cancelled, Outcome::failed(cancelled()));
+                    }
+                    resumed = true;
+                    continue;
+                }
+            };
             match self.after(&outcome, &log) {
                 Transition::Final(state) => return (state, outcome),
                 Transition::Retry { at, .. } => {
@@ -131,12 +189,38 @@ impl Execution<'_> {
         }
     }
 
-    /// False where it was cancelled before.
+    /// Waits for a time; its flow may be parked meanwhile. False where it was cancelled before.
     async fn sleep_until(&self, at: Timestamp) -> bool {
-        tokio::select! {
+        self.live.set_parked_until(Some(at));
+        if let Some(above) = self.above {
+            above.child_parked();
+        }
+        let slept = tokio::select! {
             () = self.worker.app.clock.sleep_until(at) => true,
             () = self.token.cancelled() => false,
+        };
+        self.live.set_parked_until(None);
+        slept
+    }
+
+    /// As `sleep_until`, for a flow: a signal wakes it, too, and what it left on record is cancelled with it.
+    async fn stay_parked(&self, parked: &Parked) -> bool {
+        let id = self.live.run().id;
+        let news = self.worker.listen(id);
+        let slept = if self.worker.came_while_parked(id, parked) {
+            true
+        } else {
+            tokio::select! {
+                slept = self.sleep_until(parked.until) => slept,
+                () = news.notified() => true,
+            }
+        };
+        self.live.set_parked_until(None);
+        self.worker.listen_no_more(id);
+        if !slept && let Err(error) = self.worker.store().cancel_below(id, self.worker.app.clock.now()) {
+            tracing::error!("cannot cancel what lies below a parked flow; the next start does: {error}");
         }
+        slept
     }
 
     async fn permit(&self) -> Result<Slot, Failure> {
@@ -146,7 +230,13 @@ impl Execution<'_> {
                 () = self.token.cancelled() => Err(cancelled()),
                 slot = self.worker.slots.acquire(self.live.root_id()) => Ok(slot),
             },
-            // Who waits here could wait for itself: a flow holds its place while its children wait for theirs.
+            // A flow gives its place back while it waits for its children.
+            Kind::Flow if self.above.is_none_or(|above| above.is_durable()) => tokio::select! {
+                biased;
+                () = self.token.cancelled() => Err(cancelled()),
+                place = self.worker.flow_place(self.live.root_id()) => Ok(place),
+            },
+            // One that cannot holds its place while its children wait for theirs, and could wait for itself.
             Kind::Flow => self.worker.flows.try_acquire().ok_or_else(|| {
                 Failure::new(
                     FailureKind::Unavailable,
@@ -158,7 +248,7 @@ impl Execution<'_> {
 
     /// One attempt: load the component, open a fresh sandbox, call, classify. The run is `running` already; a flow's
     /// attempt may have been begun before, and is `resumed`.
-    async fn attempt(&self, permit: Slot, resumed: bool) -> (Outcome, Arc<RunLog>) {
+    async fn attempt(&self, permit: Slot, resumed: bool) -> Attempted {
         let app = &self.worker.app;
         let run = Arc::new(self.live.run());
         let log = Arc::new(RunLog {
@@ -176,78 +266,24 @@ impl Execution<'_> {
             Ok(component) => component,
             Err(error) => {
                 let failure = Failure::new(FailureKind::Unavailable, error.message);
-                return (Outcome::failed(failure), log);
+                return Attempted::Over(Outcome::failed(failure), log);
             }
         };
-        let outcome = match run.kind {
-            Kind::Task => component.call(self.job(run.clone(), &log, None), self.interrupted(&run)).await,
-            Kind::Flow => self.flow_attempt(component, run, &log, resumed).await,
-        };
-        drop(permit);
-        (outcome, log)
-    }
-
-    async fn flow_attempt(
-        &self,
-        component: &Component,
-        run: Arc<Run>,
-        log: &Arc<RunLog>,
-        resumed: bool,
-    ) -> Outcome {
-        let flow = FlowRun::new(self, &run);
-        self.worker.hold_flow(&flow, self.token.clone());
-        if resumed && let Ok(lines) = self.worker.store().count_lines(run.id, run.attempt) {
-            log.recorded.store(lines, Ordering::Relaxed);
-        }
-        let mut outcome = match flow.load_past(resumed).await {
-            Ok(()) => self.call_flow(component, &run, log, &flow).await,
-            Err(failure) => Outcome::failed(failure),
-        };
-        if outcome.result.is_ok() {
-            // A flow is over only when its children are.
-            tokio::select! {
-                // First: what ends the flow ends its children too, which may be over before we are asked.
-                biased;
-                failure = self.interrupted(&run) => outcome.result = Err(failure),
-                () = flow.finish_children() => {}
+        match run.kind {
+            Kind::Task => {
+                let outcome = component.call(self.job(run.clone(), &log, None), self.interrupted(&run)).await;
+                drop(permit);
+                Attempted::Over(outcome, log)
             }
+            Kind::Flow => self.flow_attempt(component, run, log, permit, resumed).await,
         }
-        if outcome.result.is_err() {
-            flow.cancel_children().await;
-        }
-        outcome.children = Some(Arc::new(flow.ended()));
-        if run.parent.is_some() {
-            self.worker.release(run.id, run.attempt);
-        }
-        outcome
     }
 
-    async fn call_flow(
-        &self,
-        component: &Component,
-        run: &Arc<Run>,
-        log: &Arc<RunLog>,
-        flow: &Arc<FlowRun>,
-    ) -> Outcome {
-        let interrupted = async {
-            tokio::select! {
-                failure = self.interrupted(run) => failure,
-                failure = flow.stopped() => failure,
-            }
-        };
-        let mut outcome = component.call(self.job(run.clone(), log, Some(flow)), Box::pin(interrupted)).await;
-        // What ends the guest from outside ends it anywhere.
-        let ended_itself = outcome.result.as_ref().err().is_none_or(|failure| failure.kind.is_of_the_guest());
-        if ended_itself && let Some(failure) = flow.unclaimed() {
-            outcome.result = Err(failure);
-        }
-        outcome
-    }
-
-    fn job(&self, run: Arc<Run>, log: &Arc<RunLog>, flow: Option<&Arc<FlowRun>>) -> Arc<Job> {
+    pub(super) fn job(&self, run: Arc<Run>, log: &Arc<RunLog>, flow: Option<&Arc<FlowRun>>) -> Arc<Job> {
         let seeded_by = flow.map_or((run.id, run.attempt), |flow| flow.seeded_by());
         Arc::new(Job {
             seed: self.worker.app.secret.of(seeded_by.0, seeded_by.1),
+            outbox: Some(self.worker.app.clone()),
             durable: flow.is_some_and(|flow| flow.is_durable()),
             run,
             title: self.plan.title.clone(),
@@ -259,14 +295,18 @@ impl Execution<'_> {
         })
     }
 
+    /// When the attempt has to be over.
+    pub(super) fn deadline(&self, run: &Run) -> Option<Timestamp> {
+        let timeout_ms = self.plan.settings.limits.timeout_ms?;
+        let started_at = run.started_at.unwrap_or_else(|| self.worker.app.clock.now());
+        started_at.checked_add(SignedDuration::from_millis(timeout_ms as i64)).ok()
+    }
+
     /// Resolves when the attempt has to end early, to the reason.
-    fn interrupted(&self, run: &Run) -> BoxFuture<'_, Failure> {
+    pub(super) fn interrupted(&self, run: &Run) -> BoxFuture<'_, Failure> {
         let timeout_ms = self.plan.settings.limits.timeout_ms;
         let clock = &self.worker.app.clock;
-        let deadline = timeout_ms.and_then(|timeout_ms| {
-            let started_at = run.started_at.unwrap_or_else(|| clock.now());
-            started_at.checked_add(SignedDuration::from_millis(timeout_ms as i64)).ok()
-        });
+        let deadline = self.deadline(run);
         Box::pin(async move {
             let timed_out = async {
                 match deadline {

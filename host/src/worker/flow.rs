@@ -1,13 +1,17 @@
 //! One execution of a flow: what its guest asks for, and the children that come of it.
 
+mod attempt;
 mod children;
+mod evict;
 mod host;
 mod past;
 mod replay;
 mod requests;
+mod signals;
 mod time;
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use futures_util::FutureExt;
@@ -24,6 +28,7 @@ use crate::domain::ids::Family;
 use crate::domain::run::Parent;
 use crate::domain::{Failure, FailureKind, Kind, Outcome, Run, RunId, SettingsPatch, State, StateCounts};
 use children::{Children, Interest, Kept, Work};
+pub(super) use evict::Parked;
 use past::TakenOver;
 use time::Time;
 
@@ -50,10 +55,17 @@ pub(super) struct FlowRun {
     taken_over: Mutex<TakenOver>,
     /// The run whose times and random numbers this one has; its own where that is not set.
     origin: OnceLock<RunId>,
-    /// The child that the flow's own task carries out.
-    inline: Mutex<Option<BoxFuture<'static, ()>>>,
+    /// The child that the flow's own task carries out, and its place.
+    inline: Mutex<Option<(u32, BoxFuture<'static, ()>)>>,
+    /// Since when the guest waits, as the worker's uptime; 0 while it computes.
+    waiting_since_ms: AtomicU64,
+    evict: Notify,
+    /// The flow is parked: who carries out its children lets go.
+    parked: CancellationToken,
     /// Something came that the flow's own task waits for.
     progress: Notify,
+    /// What came may be a signal, or that the run is resumed.
+    has_news: AtomicBool,
     /// Why the guest must not go on, once it must not.
     stopped: OnceLock<Failure>,
     stop: Notify,
@@ -61,6 +73,9 @@ pub(super) struct FlowRun {
 
 impl FlowRun {
     pub(super) fn new(execution: &Execution<'_>, run: &Arc<Run>) -> Arc<FlowRun> {
+        if run.paused_at.is_some() {
+            execution.worker.app.events.pause(run.id);
+        }
         Arc::new_cyclic(|this| FlowRun {
             this: this.clone(),
             worker: execution.worker.clone(),
@@ -76,7 +91,11 @@ impl FlowRun {
             taken_over: Mutex::default(),
             origin: OnceLock::new(),
             inline: Mutex::default(),
+            waiting_since_ms: AtomicU64::new(0),
+            evict: Notify::new(),
+            parked: CancellationToken::new(),
             progress: Notify::new(),
+            has_news: AtomicBool::new(false),
             stopped: OnceLock::new(),
             stop: Notify::new(),
         })
@@ -167,15 +186,23 @@ impl FlowRun {
     fn spawn(&self, children: &mut Children, seq: u32, work: Work) {
         let Some(flow) = self.this.upgrade() else { return };
         children.set_running(seq, &work);
-        let abandoning = self.worker.abandoning.clone();
+        self.spawn_child(seq, Box::pin(async move { flow.carry_out(seq, work).await }));
+    }
+
+    fn spawn_child(&self, seq: u32, child: BoxFuture<'static, ()>) {
+        let Some(flow) = self.this.upgrade() else { return };
+        let (abandoning, parked) = (self.worker.abandoning.clone(), self.parked.clone());
         self.worker.guests.spawn(async move {
-            let live = work.live.clone();
             tokio::select! {
-                ended = AssertUnwindSafe(flow.carry_out(seq, work)).catch_unwind() => if ended.is_err() {
-                    flow.finished(seq, &live, State::Crashed, &Outcome::failed(our_mistake()));
+                ended = AssertUnwindSafe(child).catch_unwind() => if ended.is_err() {
+                    let live = flow.children().live(seq);
+                    if let Some(live) = live {
+                        flow.finished(seq, &live, State::Crashed, &Outcome::failed(our_mistake()));
+                    }
                 },
                 // Where it is a flow, it is in memory no longer.
-                () = abandoning.cancelled() => flow.worker.release(live.run().id, live.begun().0),
+                () = abandoning.cancelled() => flow.worker.release(flow.family.child(seq), None),
+                () = parked.cancelled() => flow.worker.release(flow.family.child(seq), None),
             }
         });
     }
@@ -204,6 +231,7 @@ impl FlowRun {
             token: &token,
             depth: self.depth + 1,
             inherited: &self.inherited,
+            above: Some(self),
         }
         .to_end()
         .await;

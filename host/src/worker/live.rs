@@ -17,14 +17,26 @@ pub(super) struct Live {
     state: Mutex<LiveState>,
 }
 
+/// How far a run is.
+pub(super) struct Begun {
+    /// The number of its last attempt.
+    pub attempt: u32,
+    pub scheduled_at: Timestamp,
+    pub wake_at: Option<Timestamp>,
+    /// Whether that attempt is to go on.
+    pub resumed: bool,
+}
+
 struct LiveState {
     run: Run,
     on_record: bool,
+    /// Nothing is done for it until then.
+    parked_until: Option<Timestamp>,
 }
 
 impl Live {
     pub(super) fn new(run: Run, on_record: bool) -> Live {
-        Live { state: Mutex::new(LiveState { run, on_record }) }
+        Live { state: Mutex::new(LiveState { run, on_record, parked_until: None }) }
     }
 
     pub(super) fn run(&self) -> Run {
@@ -38,10 +50,11 @@ impl Live {
         state.run.clone()
     }
 
-    /// The number of its last attempt, when it is due, and whether that attempt was begun and is to go on.
-    pub(super) fn begun(&self) -> (u32, Timestamp, bool) {
+    /// How far it is.
+    pub(super) fn begun(&self) -> Begun {
         let run = &lock(&self.state).run;
-        (run.attempt, run.scheduled_at, run.state == State::Running && run.attempt > 0)
+        let resumed = run.state == State::Running && run.attempt > 0;
+        Begun { attempt: run.attempt, scheduled_at: run.scheduled_at, wake_at: run.wake_at, resumed }
     }
 
     pub(super) fn root_id(&self) -> RunId {
@@ -76,6 +89,14 @@ impl Live {
         state.run.wake_at = None;
         let row = state.row();
         store.append([row]);
+    }
+
+    pub(super) fn set_parked_until(&self, until: Option<Timestamp>) {
+        lock(&self.state).parked_until = until;
+    }
+
+    pub(super) fn parked_until(&self) -> Option<Timestamp> {
+        lock(&self.state).parked_until
     }
 
     /// Changes the run and queues its row, with `more` writes after it if it was not final before. Returns the writes'
@@ -170,6 +191,14 @@ pub(super) struct RunLog {
     pub lines: AtomicU32,
     /// So many of the attempt's lines are on record: a flow that is called again says them again.
     pub recorded: AtomicU32,
+}
+
+impl RunLog {
+    /// The guest is called again from the start.
+    pub(super) fn rewind(&self) {
+        let lines = self.lines.swap(0, Ordering::Relaxed);
+        self.recorded.fetch_max(lines, Ordering::Relaxed);
+    }
 }
 
 impl LogSink for RunLog {

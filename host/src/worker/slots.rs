@@ -64,6 +64,11 @@ impl Slots {
         Some(Slot { slots: Some(self.clone()) })
     }
 
+    /// Whether somebody waits for one.
+    pub fn is_short(&self) -> bool {
+        !self.lock().turns.is_empty()
+    }
+
     fn release(&self) {
         loop {
             let next = {

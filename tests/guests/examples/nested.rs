@@ -13,6 +13,12 @@ fn deep(depth: u32) -> Result<u32> {
     if depth == 0 { leaf(1) } else { Ok(deep(depth - 1)? + 1) }
 }
 
+/// As `deep`, of flows that keep no journal.
+#[flow(durable = false)]
+fn deep_anew(depth: u32) -> Result<u32> {
+    if depth == 0 { leaf(1) } else { Ok(deep_anew(depth - 1)? + 1) }
+}
+
 #[flow]
 fn children(m: u32) -> Result<u32> {
     Ok(leaf::map(0..m)?.len().try_into()?)
@@ -25,4 +31,4 @@ fn wide(n: u32, m: u32) -> Result<u32> {
     runs.iter().map(|run| run.wait()).sum()
 }
 
-export_module!(flows: [deep, children, wide], tasks: [leaf]);
+export_module!(flows: [deep, deep_anew, children, wide], tasks: [leaf]);

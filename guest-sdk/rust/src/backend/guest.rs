@@ -10,7 +10,7 @@ use crate::argument::{Argument, Source};
 use crate::log::Level;
 use crate::{Entry, Kind, TaskError};
 
-use bindings::tarefa::guest::{context, log, runs, types};
+use bindings::tarefa::guest::{context, log, runs, signals, types};
 
 pub use bindings::export_guest;
 
@@ -98,6 +98,14 @@ pub(crate) fn current() -> String {
 
 pub(crate) fn set_label(label: &str) {
     context::set_label(label);
+}
+
+pub(crate) fn wait_for_signal(name: &str, timeout_ms: Option<u64>) -> Option<String> {
+    signals::wait(name, timeout_ms)
+}
+
+pub(crate) fn send_signal(run_id: &str, name: &str, payload: &str) -> Result<(), TaskError> {
+    signals::send(run_id, name, payload).map_err(lift)
 }
 
 pub(crate) fn sleep(duration: Duration) {

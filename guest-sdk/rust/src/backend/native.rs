@@ -120,6 +120,22 @@ pub(crate) fn set_label(label: &str) {
     STATE.with_borrow_mut(|state| state.label = Some(label.to_owned()));
 }
 
+/// What [`crate::testing::send_signal`] left; else the time is up at once.
+pub(crate) fn wait_for_signal(name: &str, timeout_ms: Option<u64>) -> Option<String> {
+    let kept = STATE.with_borrow_mut(|state| {
+        let at = state.signals.iter().position(|(kept, _)| kept == name)?;
+        state.signals.remove(at).map(|(_, payload)| payload.to_string())
+    });
+    assert!(kept.is_some() || timeout_ms.is_some(), "no signal `{name}` comes; give one with `testing::send_signal`");
+    kept
+}
+
+pub(crate) fn send_signal(run_id: &str, name: &str, payload: &str) -> Result<()> {
+    let payload = serde_json::from_str(payload)?;
+    STATE.with_borrow_mut(|state| state.signals_sent.push((run_id.to_owned(), name.to_owned(), payload)));
+    Ok(())
+}
+
 pub(crate) fn sleep(duration: Duration) {
     STATE.with_borrow_mut(|state| state.sleeps.push(duration));
 }

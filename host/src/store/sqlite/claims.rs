@@ -12,8 +12,9 @@ use crate::store::{Claim, Claimed, StoreError};
 
 /// Runs that start their next attempt, and flows that go on with theirs.
 const DUE: &str = "FROM runs WHERE kind = ? AND state = 'scheduled' AND worker_id IS NULL AND parent_id IS NULL
+    AND paused_at IS NULL AND coalesce(retried_at, created_at) >= ?";
+const PARKED: &str = "FROM runs WHERE wake_at IS NOT NULL AND parent_id IS NULL AND paused_at IS NULL
     AND coalesce(retried_at, created_at) >= ?";
-const PARKED: &str = "FROM runs WHERE wake_at IS NOT NULL AND parent_id IS NULL AND coalesce(retried_at, created_at) >= ?";
 
 impl Store {
     /// Takes up to `claim.limit` due runs of one kind for `worker`, the longest due first: flows that were parked go on,

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use twox_hash::XxHash3_64;
 
 use super::rows::{json, micros, run_id, run_id_or_null, state, timestamp, timestamp_or_null};
 use super::{Result, Store};
+use crate::domain::RunId;
 use crate::domain::fingerprint::checksum;
 use crate::domain::journal::{EntryKind, JournalEntry};
-use crate::domain::{Kind, RunId};
 use crate::store::{Ended, MAX_READ_RESULT, Past, StoreError, Taken};
 
 impl Store {
@@ -73,14 +74,31 @@ impl Store {
             while let Some(row) = rows.next()? {
                 let corrupt = StoreError::Corrupt { run_id: run, column: "journal" };
                 let Some(kind) = EntryKind::parse(row.get_ref(1)?.as_str()?) else { return Err(corrupt) };
-                let entry =
-                    JournalEntry { no: row.get(0)?, kind, key: row.get(2)?, value: row.get(3)?, at: timestamp(row, 4)? };
+                let entry = JournalEntry {
+                    no: row.get(0)?,
+                    kind,
+                    key: row.get(2)?,
+                    value: row.get(3)?,
+                    at: timestamp(row, 4)?,
+                };
                 if row.get::<_, i64>(5)? != journal_sum(&entry) {
                     return Err(corrupt);
                 }
                 entries.push(entry);
             }
             Ok(entries)
+        })
+    }
+
+    /// What one generation of a flow was told last, or waits for: its kind and time.
+    pub fn last_entry(&self, run: RunId, generation: u32) -> Result<Option<(EntryKind, Timestamp)>> {
+        self.read(|connection| {
+            let sql = "SELECT kind, at FROM journal WHERE run_id = ? AND generation = ? ORDER BY no DESC LIMIT 1";
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query(params![run.as_bytes(), generation])?;
+            let Some(row) = rows.next()? else { return Ok(None) };
+            let kind = EntryKind::parse(row.get_ref(0)?.as_str()?);
+            Ok(kind.zip(Some(timestamp(row, 1)?)))
         })
     }
 
@@ -93,18 +111,17 @@ impl Store {
         })
     }
 
-    /// Children of earlier generations of a flow that a new one may take over, those of the newest generation first: all
-    /// that completed, and flows that did not, which go on from what they have.
+    /// Children of earlier generations of a flow that a new one may take over or go on for, those of the newest generation
+    /// first.
     pub fn children_to_take_over(&self, parent: RunId, generations: std::ops::Range<u32>) -> Result<Vec<Taken>> {
         self.read(|connection| {
             let mut taken = Vec::new();
             for generation in generations.rev() {
                 let family = RunId::children(parent, generation);
                 let mut statement = connection.prepare_cached(
-                    "SELECT r.id, v.name, r.entry, r.input_sum, r.state, r.kind, r.reused_from
+                    "SELECT r.id, v.name, r.entry, r.input_sum, r.state, coalesce(r.reused_from, r.retry_of)
                      FROM runs r JOIN versions v ON v.id = r.version_id
-                     WHERE r.id BETWEEN ? AND ? AND r.parent_id = ? AND r.finished_at IS NOT NULL
-                        AND (r.state = 'completed' OR r.kind = 'flow') ORDER BY r.id",
+                     WHERE r.id BETWEEN ? AND ? AND r.parent_id = ? AND r.finished_at IS NOT NULL ORDER BY r.id",
                 )?;
                 let ids = params![family.start().as_bytes(), family.end().as_bytes(), parent.as_bytes()];
                 let mut rows = statement.query(ids)?;
@@ -115,8 +132,7 @@ impl Store {
                         entry: row.get(2)?,
                         input_sum: row.get(3)?,
                         state: state(row, 4)?,
-                        kind: if row.get_ref(5)?.as_str()? == "flow" { Kind::Flow } else { Kind::Task },
-                        reused_from: run_id_or_null(row, 6)?,
+                        stands_for: run_id_or_null(row, 5)?,
                     });
                 }
             }

@@ -69,11 +69,20 @@ impl Store {
         })
     }
 
+    /// Cancels what lies below a flow that nobody has in memory.
+    pub fn cancel_below(&self, flow: RunId, now: Timestamp) -> Result<()> {
+        self.transact(|transaction| {
+            cancel_children(transaction, flow, now)?;
+            cancel_orphans(transaction, now).map(drop)
+        })
+    }
+
     /// Gives a worker what one generation of a flow left unfinished, so that it alone decides on it from now on.
     pub fn adopt_children(&self, parent: RunId, generation: u32, worker: i64) -> Result<()> {
         let family = RunId::children(parent, generation);
         self.transact(|transaction| {
-            let sql = "UPDATE runs SET worker_id = ? WHERE id BETWEEN ? AND ? AND parent_id = ? AND finished_at IS NULL";
+            let sql =
+                "UPDATE runs SET worker_id = ? WHERE id BETWEEN ? AND ? AND parent_id = ? AND finished_at IS NULL";
             let ids = params![worker, family.start().as_bytes(), family.end().as_bytes(), parent.as_bytes()];
             transaction.prepare_cached(sql)?.execute(ids)?;
             Ok(())
@@ -88,13 +97,7 @@ enum Loss {
     Stopped,
 }
 
-fn settle(
-    transaction: &Connection,
-    mut run: Run,
-    loss: Loss,
-    now: Timestamp,
-    recovered: &mut Recovered,
-) -> Result<()> {
+fn settle(transaction: &Connection, mut run: Run, loss: Loss, now: Timestamp, recovered: &mut Recovered) -> Result<()> {
     let mut reason = None;
     let mut told = None;
     if run.state == State::Cancelling {

@@ -199,7 +199,7 @@ impl Store {
 }
 
 /// Has a parked flow go on now, and all above it.
-fn wake(transaction: &Connection, flow: RunId, now: Timestamp) -> Result<()> {
+pub(super) fn wake(transaction: &Connection, flow: RunId, now: Timestamp) -> Result<()> {
     let mut next = Some(flow);
     while let Some(id) = next {
         transaction

@@ -40,6 +40,28 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<()> {
             .prepare_cached("INSERT INTO history (run_id, at, state, reason) VALUES (?, ?, ?, ?)")?
             .execute(params![run_id.as_bytes(), micros(*at), state.as_str(), reason])
             .map(drop),
+        Write::TakeSignal { no, at } => connection
+            .prepare_cached("UPDATE signals SET taken_at = ? WHERE no = ?")?
+            .execute(params![micros(*at), no])
+            .map(drop),
+        Write::Release { parent, generation } => {
+            let family = RunId::children(*parent, *generation);
+            connection
+                .prepare_cached(
+                    "UPDATE runs SET worker_id = NULL
+                     WHERE id BETWEEN ? AND ? AND parent_id = ? AND finished_at IS NULL AND state <> 'cancelling'",
+                )?
+                .execute(params![family.start().as_bytes(), family.end().as_bytes(), parent.as_bytes()])?;
+            // A child that was woken since has its flow go on with it.
+            connection
+                .prepare_cached(
+                    "UPDATE runs SET wake_at = min(wake_at, coalesce((SELECT min(wake_at) FROM runs
+                        WHERE id BETWEEN ?1 AND ?2 AND parent_id = ?3 AND finished_at IS NULL), wake_at))
+                     WHERE id = ?3 AND wake_at IS NOT NULL",
+                )?
+                .execute(params![family.start().as_bytes(), family.end().as_bytes(), parent.as_bytes()])
+                .map(drop)
+        }
         Write::Journal { run_id, generation, entry } => connection
             .prepare_cached(
                 "INSERT INTO journal (run_id, generation, no, kind, key, value, at, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -133,20 +155,21 @@ pub(super) fn insert_run(connection: &Connection, run: &Run) -> Result<()> {
 }
 
 /// Writes what changes while a run is carried out. A final state stays, whoever writes after it; and a run that is to
-/// be cancelled does not go on: what would run again is over.
+/// be cancelled does not go on: what would run again, or is parked, is over.
 pub(super) fn update_run(connection: &Connection, run: &Run) -> Result<()> {
     let (result, result_sum, result_preview) = result_columns(run);
     connection
         .prepare_cached(
             "UPDATE runs SET
-                state = CASE WHEN state = 'cancelling' AND ?1 = 'scheduled' THEN 'cancelled' ELSE ?1 END,
-                finished_at = CASE WHEN state = 'cancelling' AND ?1 = 'scheduled'
+                state = CASE WHEN state = 'cancelling' AND (?1 = 'scheduled' OR ?23 IS NOT NULL)
+                    THEN 'cancelled' ELSE ?1 END,
+                finished_at = CASE WHEN state = 'cancelling' AND (?1 = 'scheduled' OR ?23 IS NOT NULL)
                     THEN (SELECT max(at) FROM history WHERE run_id = ?2) ELSE ?3 END,
                 generation = ?4, attempt = ?5, rescues = ?6, result = ?7, result_sum = ?8, failure = ?9, label = ?10,
                 scheduled_at = ?11, started_at = ?12, fuel = ?13, memory_peak_bytes = ?14, duration_us = ?15,
                 worker_id = ?16, input = ?17, input_sum = ?18, name = ?19, result_preview = ?20, child_states = ?21,
-                event_no = ?22, wake_at = ?23, reused_from = ?24, retry_of = ?25
-             WHERE id = ?2 AND finished_at IS NULL AND NOT (state = 'cancelling' AND ?1 = 'running')",
+                event_no = ?22, wake_at = CASE state WHEN 'cancelling' THEN NULL ELSE ?23 END, reused_from = ?24, retry_of = ?25
+             WHERE id = ?2 AND finished_at IS NULL AND NOT (state = 'cancelling' AND ?1 = 'running' AND ?23 IS NULL)",
         )?
         .execute(params![
             run.state.as_str(),

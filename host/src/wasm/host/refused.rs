@@ -79,10 +79,7 @@ impl network::Host for HostState {
         self.sockets().convert_error_code(error)
     }
 
-    fn network_error_code(
-        &mut self,
-        error: Resource<wasmtime::Error>,
-    ) -> wasmtime::Result<Option<network::ErrorCode>> {
+    fn network_error_code(&mut self, error: Resource<wasmtime::Error>) -> wasmtime::Result<Option<network::ErrorCode>> {
         self.sockets().network_error_code(error)
     }
 }

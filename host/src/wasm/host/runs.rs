@@ -95,7 +95,7 @@ impl runs::HostCompletions for HostState {
 }
 
 /// A child's failure as the flow sees it.
-fn task_error(failure: Failure) -> TaskError {
+pub(super) fn task_error(failure: Failure) -> TaskError {
     TaskError {
         kind: failure.kind.name(),
         retryable: failure.may_be_retried(),

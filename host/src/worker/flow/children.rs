@@ -1,5 +1,7 @@
 //! The books of a flow's children. No I/O, no waiting: every call is short and under the flow's lock.
 
+mod again;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -64,9 +66,10 @@ enum Child {
     },
     /// In a task of its own.
     Running {
+        live: Arc<Live>,
         token: CancellationToken,
     },
-    /// In the flow's own task: gone when the flow's call is.
+    /// In the flow's own task.
     Inline {
         live: Arc<Live>,
         token: CancellationToken,
@@ -127,71 +130,6 @@ impl Children {
         self.submitted
     }
 
-    /// What the guest's next submit is compared with, where that child is on record.
-    pub(super) fn next_request(&self) -> Option<i64> {
-        let next = self.submitted as usize;
-        self.all.get(next).filter(|child| !matches!(child, Child::Unknown))?;
-        Some(self.requests[next])
-    }
-
-    /// The first child on record that the guest has not asked for since it was called.
-    pub(super) fn first_unclaimed(&self) -> Option<u32> {
-        let known = |seq: &u32| !matches!(self.all[*seq as usize], Child::Unknown);
-        (self.submitted..self.len()).find(known)
-    }
-
-    /// Leaves places before `seq` to children that are not on record.
-    pub(super) fn leave_places_to(&mut self, seq: u32) {
-        while self.len() < seq {
-            self.all.push(Child::Unknown);
-            self.requests.push(0);
-        }
-    }
-
-    /// The guest asks once more for the next child. Returns the child's run where somebody has to carry it out.
-    pub(super) fn claim_next(&mut self) -> Option<Arc<Live>> {
-        let seq = self.submitted;
-        self.submitted += 1;
-        match &self.all[seq as usize] {
-            Child::OnRecord { live } => Some(live.clone()),
-            _ => None,
-        }
-    }
-
-    /// The guest is called again from the start.
-    pub(super) fn rewind(&mut self) {
-        self.submitted = 0;
-        self.seen.clear();
-        self.seen_lately.clear();
-        self.results.clear();
-        self.interest = Interest::Nothing;
-    }
-
-    /// Adds an unfinished child that is on record, before the guest is called.
-    pub(super) fn add_on_record(&mut self, request: i64, live: Arc<Live>) {
-        self.unfinished += 1;
-        self.all.push(Child::OnRecord { live });
-        self.requests.push(request);
-    }
-
-    /// Adds a finished child that is on record, before the guest is called. The order in which they finished is set
-    /// afterwards.
-    pub(super) fn add_past(&mut self, request: i64, state: State, end: End) {
-        self.all.push(if end.is_told { Child::Finished(end) } else { Child::Untold });
-        self.requests.push(request);
-        *self.ended.entry(state).or_default() += 1;
-    }
-
-    pub(super) fn set_finished(&mut self, order: Vec<u32>) {
-        self.finished = order;
-    }
-
-    /// Puts a child that was asked for again where it can be carried out, as `add` does with a new one.
-    pub(super) fn add_again(&mut self, seq: u32, work: Work, upstream: &[u32]) -> Option<Work> {
-        let waits = self.set_waiting(seq, &work, upstream);
-        (!waits).then_some(work)
-    }
-
     /// A new place, for what the guest asked for.
     fn add_place(&mut self, request: i64, child: Child) {
         let seq = self.submitted as usize;
@@ -247,7 +185,7 @@ impl Children {
     }
 
     pub(super) fn set_running(&mut self, seq: u32, work: &Work) {
-        self.all[seq as usize] = Child::Running { token: work.token.clone() };
+        self.all[seq as usize] = Child::Running { live: work.live.clone(), token: work.token.clone() };
     }
 
     pub(super) fn set_inline(&mut self, seq: u32, work: &Work) {
@@ -351,7 +289,7 @@ impl Children {
                 }
                 Some(live)
             }
-            Child::Running { token } | Child::Inline { token, .. } => {
+            Child::Running { token, .. } | Child::Inline { token, .. } => {
                 token.cancel();
                 None
             }

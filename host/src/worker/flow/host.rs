@@ -42,6 +42,7 @@ impl FlowRun {
     /// Before the guest is told of an event: it is on record by then.
     async fn tell(&self, end: &End) {
         self.unless_ending().await;
+        self.unless_paused().await;
         self.worker.store().on_record(end.ticket).await;
         // A flow whose children never make it wait gives its neighbours their turn here.
         tokio::task::coop::consume_budget().await;
@@ -54,7 +55,7 @@ impl FlowRun {
 
     /// Never resolves once the flow is to end: what became of its children then is no outcome that its guest could go
     /// on with, and its call is dropped.
-    async fn unless_ending(&self) {
+    pub(super) async fn unless_ending(&self) {
         if self.token.is_cancelled() {
             std::future::pending().await
         }
@@ -66,6 +67,7 @@ impl FlowHost for FlowRun {
         Box::pin(async move {
             loop {
                 self.unless_ending().await;
+                self.unless_paused().await;
                 {
                     let mut children = self.children();
                     if let Some((seq, work)) = children.take_held() {
@@ -86,7 +88,7 @@ impl FlowHost for FlowRun {
                     }
                     children.interest = Interest::Any;
                 }
-                self.progress.notified().await;
+                self.waiting(self.progress.notified()).await;
             }
         })
     }
@@ -112,8 +114,8 @@ impl FlowHost for FlowRun {
                         self.children().saw(seq, print);
                         return result;
                     }
-                    Found::Held(work) => self.carry_out(seq, work).await,
-                    Found::Running => self.progress.notified().await,
+                    Found::Held(work) => self.carry_out_inline(seq, work).await,
+                    Found::Running => self.waiting(self.progress.notified()).await,
                 }
             }
         })
@@ -136,10 +138,18 @@ impl FlowHost for FlowRun {
                         self.children().saw(seq, None);
                         return seq;
                     }
-                    None => self.progress.notified().await,
+                    None => self.waiting(self.progress.notified()).await,
                 }
             }
         })
+    }
+
+    fn wait_for_signal<'a>(&'a self, name: &'a str, timeout_ms: Option<u64>) -> BoxFuture<'a, Option<Arc<str>>> {
+        Box::pin(self.next_signal(name, timeout_ms))
+    }
+
+    fn send_signal<'a>(&'a self, run: &'a str, name: &'a str, payload: &'a str) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(self.send_once(run, name, payload))
     }
 
     fn now(&self) -> Timestamp {

@@ -148,7 +148,7 @@ impl FlowRun {
     }
 
     /// Ends a child whose input is complete with the result that it had in an earlier generation. Returns false where
-    /// there is none; a flow that did not complete then goes on with what it has.
+    /// there is none; it then goes on for one that did not complete, if there is one.
     pub(super) fn take_over(&self, children: &mut Children, seq: u32, live: &Live) -> bool {
         let mut taken_over = lock(&self.taken_over);
         if taken_over.by_request.is_empty() {
@@ -171,10 +171,10 @@ impl FlowRun {
                 self.end_in(children, seq, live, &result, |run| copy_end(run, &old, taken.origin()));
                 true
             }
+            // A flow goes on from what its predecessor has; all attempts of a task name the first.
             _ => {
-                if run.kind == Kind::Flow {
-                    live.change(|run| run.retry_of = Some(taken.id));
-                }
+                let first = old.retry_of.filter(|_| old.kind == Kind::Task);
+                live.change(|run| run.retry_of = first.or(Some(old.id)));
                 false
             }
         }

@@ -91,7 +91,8 @@ impl FlowRun {
             Ok(plan) => {
                 let after: Vec<u32> = upstream.data.iter().chain(&upstream.order).copied().collect();
                 let arguments = (!after.is_empty()).then(|| Arc::new(submit.arguments));
-                let work = Work { live: live.clone(), plan: Arc::new(plan), token: self.token.child_token(), arguments };
+                let work =
+                    Work { live: live.clone(), plan: Arc::new(plan), token: self.token.child_token(), arguments };
                 if let Some(work) = children.add_again(seq, work, &after) {
                     self.spawn(children, seq, work);
                 }

@@ -4,13 +4,13 @@
 //! sleeps. It stands still in between, so that a guest that is called again sees the same times.
 
 use std::collections::BTreeSet;
-use std::sync::MutexGuard;
+use std::sync::{Arc, MutexGuard};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::FlowRun;
 use crate::domain::journal::{EntryKind, JournalEntry};
-use crate::domain::{Failure, FailureKind};
+use crate::domain::{Failure, FailureKind, NEVER};
 use crate::store::{Ticket, Write};
 use crate::worker::lock;
 
@@ -26,15 +26,51 @@ pub(super) struct Time {
     /// Sleeps that the guest waits for together; the number keeps apart those that end at the same time.
     sleeps: BTreeSet<(Timestamp, u64)>,
     next_sleep: u64,
+    /// The time that the guest waits for, or the signal that it waits for until then.
+    waits_until: Option<(Timestamp, Option<String>)>,
 }
 
 impl Time {
     pub(super) fn starting_at(start: Timestamp) -> Time {
-        Time { start, now: start, journal: Vec::new(), earlier: Vec::new(), asked: 0, sleeps: BTreeSet::new(), next_sleep: 0 }
+        Time {
+            start,
+            now: start,
+            journal: Vec::new(),
+            earlier: Vec::new(),
+            asked: 0,
+            sleeps: BTreeSet::new(),
+            next_sleep: 0,
+            waits_until: None,
+        }
     }
 
     pub(super) fn now(&self) -> Timestamp {
         self.now
+    }
+
+    pub(super) fn waits_until(&self) -> Option<(Timestamp, Option<String>)> {
+        self.waits_until.clone()
+    }
+
+    pub(super) fn wait_until(&mut self, until: Option<(Timestamp, Option<String>)>) {
+        self.waits_until = until;
+    }
+
+    /// The number of the next entry.
+    pub(super) fn next_no(&self) -> u32 {
+        self.journal.len() as u32 + 1
+    }
+
+    /// The entry that was added last.
+    pub(super) fn last(&self) -> JournalEntry {
+        self.journal.last().expect("one was just added").0.clone()
+    }
+
+    /// The next entry on record, whatever it is.
+    pub(super) fn take_recorded(&mut self) -> Option<(JournalEntry, Ticket)> {
+        let entry = self.journal.get(self.asked).cloned()?;
+        self.asked += 1;
+        Some(entry)
     }
 
     pub(super) fn pass(&mut self, at: Timestamp) {
@@ -63,7 +99,13 @@ impl Time {
     pub(super) fn rewind(&mut self) {
         self.now = self.start;
         self.asked = 0;
+        // The sleeps are gone with the guest; the deadline is what the flow still waits for.
         self.sleeps.clear();
+    }
+
+    /// All on record that the guest has not asked for since it was called.
+    pub(super) fn unclaimed(&self) -> &[(JournalEntry, Ticket)] {
+        self.journal.get(self.asked..).unwrap_or_default()
     }
 
     /// What was recorded that the guest has not asked for since it was called.
@@ -144,19 +186,22 @@ impl FlowRun {
             Some((entry, ticket)) => (entry.at, ticket),
             None => {
                 let earlier = self.as_earlier(EntryKind::Timer, &key).map(|entry| entry.at);
-                let deadline = earlier.unwrap_or_else(|| {
-                    self.worker.app.clock.now().saturating_add(span).unwrap_or(Timestamp::MAX)
-                });
+                let deadline = earlier
+                    .unwrap_or_else(|| self.worker.app.clock.now().saturating_add(span).unwrap_or(NEVER).min(NEVER));
                 (deadline, self.journal(EntryKind::Timer, key, None, deadline))
             }
         };
-        self.worker.app.clock.sleep_until(deadline).await;
+        self.waits_for_time();
+        self.time().wait_until(Some((deadline, None)));
+        self.waiting(self.worker.app.clock.sleep_until(deadline)).await;
+        self.time().wait_until(None);
+        self.unless_paused().await;
         self.worker.store().on_record(ticket).await;
         Some(deadline)
     }
 
     /// A flow that waits for anything holds no child back.
-    fn spawn_held(&self) {
+    pub(super) fn spawn_held(&self) {
         let mut children = self.children();
         if let Some((seq, work)) = children.take_held() {
             self.spawn(&mut children, seq, work);
@@ -165,7 +210,7 @@ impl FlowRun {
 
     /// What the record has for the guest's next call, which is of this kind and asks for `key`. The inner value is none
     /// where the call is new; the outer one where the record has something else, which ends the flow.
-    fn next_recorded(
+    pub(super) fn next_recorded(
         &self,
         kind: EntryKind,
         key: &str,
@@ -175,11 +220,7 @@ impl FlowRun {
         let Some((entry, ticket)) = time.journal.get(time.asked).cloned() else { return Some(None) };
         if entry.kind != kind || entry.key != key {
             drop(time);
-            self.stop(nondeterministic(
-                &format!("wait {}", entry.no),
-                &recorded(&entry),
-                &came(),
-            ));
+            self.stop(nondeterministic(&format!("wait {}", entry.no), &recorded(&entry), &came()));
             return None;
         }
         time.asked += 1;
@@ -187,7 +228,7 @@ impl FlowRun {
     }
 
     /// What the guest was told at this place in the generation before, where it asks for the same.
-    fn as_earlier(&self, kind: EntryKind, key: &str) -> Option<JournalEntry> {
+    pub(super) fn as_earlier(&self, kind: EntryKind, key: &str) -> Option<JournalEntry> {
         let mut time = self.time();
         let entry = time.earlier.get(time.asked).filter(|entry| entry.kind == kind && entry.key == key).cloned();
         if entry.is_none() {
@@ -197,9 +238,9 @@ impl FlowRun {
     }
 
     /// Puts on record what the guest is told.
-    fn journal(&self, kind: EntryKind, key: String, value: Option<std::sync::Arc<str>>, at: Timestamp) -> Ticket {
+    pub(super) fn journal(&self, kind: EntryKind, key: String, value: Option<Arc<str>>, at: Timestamp) -> Ticket {
         let mut time = self.time();
-        let entry = JournalEntry { no: time.journal.len() as u32 + 1, kind, key, value, at };
+        let entry = JournalEntry { no: time.next_no(), kind, key, value, at };
         let write = Write::Journal { run_id: self.run.id, generation: self.run.generation, entry: entry.clone() };
         let ticket = if self.run.durable { self.worker.store().append([write]) } else { Ticket::default() };
         time.journal.push((entry, ticket));
