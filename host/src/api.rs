@@ -12,6 +12,7 @@ mod health;
 mod metrics;
 mod modules;
 mod openapi;
+mod replay;
 mod retry;
 mod runs;
 pub mod shapes;
@@ -26,7 +27,7 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, MAX_INPUT_BYTES, MAX_MODULE_BYTES};
+use crate::app::{App, MAX_INPUT_BYTES, MAX_MODULE_BYTES, Replayer};
 use crate::error::Error;
 
 pub(crate) use extract::Id;
@@ -37,13 +38,14 @@ pub(crate) use view::{details, log_line, summary};
 pub struct ApiState {
     pub app: Arc<App>,
     pub info: Arc<ServerInfo>,
+    replayer: Arc<dyn Replayer>,
     streams: Arc<events::Streams>,
 }
 
 impl ApiState {
     /// What handlers have at hand until the server is `closing`.
-    pub fn new(app: Arc<App>, info: ServerInfo, closing: CancellationToken) -> ApiState {
-        ApiState { app, info: Arc::new(info), streams: Arc::new(events::Streams::new(closing)) }
+    pub fn new(app: Arc<App>, info: ServerInfo, replayer: Arc<dyn Replayer>, closing: CancellationToken) -> ApiState {
+        ApiState { app, info: Arc::new(info), replayer, streams: Arc::new(events::Streams::new(closing)) }
     }
 }
 
@@ -78,6 +80,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/runs/{id}/events", get(events::events))
         .route("/api/runs/{id}/cancel", post(runs::cancel))
         .route("/api/runs/{id}/retry", post(retry::retry))
+        .route("/api/runs/{id}/replay", post(replay::replay).layer(limit(MAX_MODULE_BYTES)))
         .route("/api/runs/{id}/signals/{name}", post(signals::send_signal))
         .route("/api/runs/{id}/pause", post(signals::pause))
         .route("/api/runs/{id}/resume", post(signals::resume))

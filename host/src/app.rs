@@ -5,6 +5,7 @@ mod deletion;
 mod grants;
 mod register;
 mod registry;
+mod replay;
 mod retry;
 mod signals;
 mod submit;
@@ -28,6 +29,7 @@ use registry::Registry;
 pub use backup::Backup;
 pub use register::MAX_MODULE_BYTES;
 pub use registry::{Plan, Version};
+pub use replay::{Call, Execution, ReplayOrder, Replayed, Replayer};
 pub use retry::Retry;
 pub use submit::{MAX_INPUT_BYTES, NewRun, check_run_name};
 

@@ -25,6 +25,7 @@ mod params;
 mod parse;
 mod progress;
 mod register;
+mod replay;
 mod run;
 mod runs;
 mod serve;
@@ -73,6 +74,7 @@ enum Verb {
     New(new::Args),
     Register(register::Args),
     Runs(runs::Args),
+    Replay(replay::Args),
     Logs(logs::Args),
     Modules(modules::Args),
     Backup(backup::Args),
@@ -131,6 +133,7 @@ async fn dispatch(cli: Cli, out: Output) -> Result<u8> {
         Verb::New(args) => new::run(args, &context),
         Verb::Register(args) => register::run(args, &context).await,
         Verb::Runs(args) => runs::run(args, &context).await,
+        Verb::Replay(args) => replay::run(args, &context).await,
         Verb::Logs(args) => logs::run(args, &context).await,
         Verb::Modules(args) => modules::run(args, &context).await,
         Verb::Backup(args) => backup::run(args, &context).await,

@@ -6,7 +6,8 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use crate::api::shapes::{
-    ErrorShape, Health, LogShape, ModuleShape, Page, RetryShape, RunShape, RunSummary, StatsShape, SubmitShape,
+    ErrorShape, Health, LogShape, ModuleShape, Page, ReplayShape, RetryShape, RunShape, RunSummary, StatsShape,
+    SubmitShape,
 };
 use crate::domain::{Kind, RunId, ShownState, Timestamp, Trigger};
 use crate::error::{Error, ErrorKind, Result};
@@ -178,6 +179,16 @@ impl Client {
         let verb = if paused { "pause" } else { "resume" };
         let request = self.request(Method::POST, &["runs", &id.to_string(), verb]);
         self.json(request.json(&serde_json::json!({}))).await
+    }
+
+    /// Calls a run that is over once more, or another component in its place.
+    pub async fn replay(&self, id: RunId, attempt: Option<u32>, module: Option<Vec<u8>>) -> Result<ReplayShape> {
+        let request = self.request(Method::POST, &["runs", &id.to_string(), "replay"]);
+        let request = match module {
+            Some(wasm) => request.header("content-type", "application/wasm").body(wasm),
+            None => request.json(&serde_json::json!({})),
+        };
+        self.json(with(request, "attempt", attempt)).await
     }
 
     /// Deletes a final top-level run with all below it.

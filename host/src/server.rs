@@ -164,7 +164,7 @@ impl Server {
         let address = listener.local_addr().context("a listener has an address")?;
         let info = ServerInfo { slots, serves: config.serves, allowed_hosts: config.allowed_hosts };
         let closing = CancellationToken::new();
-        let router = api::router(ApiState::new(app.clone(), info, closing.clone()));
+        let router = api::router(ApiState::new(app.clone(), info, worker.clone(), closing.clone()));
         // Without this an ordinary client that keeps its connection waits 40 ms a call.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let close = closing.clone();

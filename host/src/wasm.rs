@@ -235,8 +235,8 @@ impl Wasm {
         Ok(Component { shared: self.shared.clone(), digest: digest.clone(), metering, pooled, on_demand })
     }
 
-    /// Forgets the code of a component that was refused, unless it is registered already.
-    fn forget_refused(&self, digest: &Digest) {
+    /// Forgets the code of a component that was refused or only tried, unless it is registered.
+    pub fn forget_unregistered(&self, digest: &Digest) {
         if !self.module_path(digest).exists() {
             self.forget(digest);
         }

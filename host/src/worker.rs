@@ -3,6 +3,7 @@
 mod executor;
 mod flow;
 mod live;
+mod replay;
 mod slots;
 
 use std::collections::HashMap;

@@ -314,6 +314,14 @@ impl Running {
         self.server = Some(server);
     }
 
+    /// As if it were that time, by a clock moved by hand: holds from the next start on.
+    pub fn set_clock(&mut self, at: Timestamp) {
+        let clock = Clock::manual(at);
+        let Clock::Manual(manual) = &clock else { unreachable!("it was made so") };
+        self.manual = Some(manual.clone());
+        self.config.clock = Some(clock);
+    }
+
     /// As if the operator allowed none: holds from the next start on.
     pub fn without_allowed_dirs(&mut self) {
         self.config.allowed_dirs.clear();

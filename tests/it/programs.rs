@@ -56,7 +56,7 @@ async fn a_program_without_chance_observes_the_same_each_time() {
 }
 
 /// Draws a program without steps of some kinds.
-fn program(draws: &mut StdRng, without: &[&str], depth: u32) -> Vec<Value> {
+pub fn program(draws: &mut StdRng, without: &[&str], depth: u32) -> Vec<Value> {
     let kinds = [
         "echo",
         "echo",
@@ -108,7 +108,7 @@ fn value(number: u32) -> Value {
 }
 
 /// Follows a program along the trace of its run, and those below it along theirs.
-async fn verify_tree(app: &Running, id: String, steps: Vec<Value>) {
+pub async fn verify_tree(app: &Running, id: String, steps: Vec<Value>) {
     let mut programs = vec![(id, steps)];
     while let Some((id, steps)) = programs.pop() {
         let run = app.show(&id).await;

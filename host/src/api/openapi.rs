@@ -12,7 +12,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Res
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::shapes::ErrorShape;
-use super::{backup, deletion, events, graph, health, metrics, modules, retry, runs, signals, stats};
+use super::{backup, deletion, events, graph, health, metrics, modules, replay, retry, runs, signals, stats};
 use crate::error::{ErrorKind, Result};
 
 #[derive(OpenApi)]
@@ -33,6 +33,7 @@ use crate::error::{ErrorKind, Result};
         events::events,
         runs::cancel,
         retry::retry,
+        replay::replay,
         signals::send_signal,
         signals::pause,
         signals::resume,

@@ -106,7 +106,7 @@ pub(crate) fn details(app: &App, run: Run) -> Result<RunShape> {
     })
 }
 
-fn raw(json: &str) -> Result<Box<RawValue>> {
+pub(super) fn raw(json: &str) -> Result<Box<RawValue>> {
     Ok(RawValue::from_string(json.to_owned()).map_err(anyhow::Error::from)?)
 }
 

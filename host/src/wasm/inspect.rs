@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::host::{Level, LogSink};
-use super::{Job, Secret, Wasm};
+use super::{Component, Job, Secret, Wasm};
 use crate::clock::Clock;
 use crate::domain::limits::LimitCaps;
 use crate::domain::module::check_name;
@@ -39,9 +39,33 @@ impl Wasm {
         let described = self.describe(&digest, &wasm, caps).await;
         match &described {
             Ok(_) => self.keep(&digest, &wasm)?,
-            Err(_) => self.forget_refused(&digest),
+            Err(_) => self.forget_unregistered(&digest),
         }
         Ok((digest, described?))
+    }
+
+    /// As `inspect`, but keeps nothing of it: once the component was called, `forget_unregistered` lets go its code.
+    ///
+    /// # Errors
+    ///
+    /// As `inspect`.
+    pub async fn try_out(
+        &self,
+        wasm: &[u8],
+        caps: &LimitCaps,
+        metering: Metering,
+    ) -> Result<(Arc<Component>, Description)> {
+        check_preamble(wasm)?;
+        let digest = Digest::of(wasm);
+        let tried = async {
+            let description = self.describe(&digest, wasm, caps).await?;
+            Ok((self.load_with(&digest, metering, || Ok(wasm.to_owned())).await?, description))
+        };
+        let tried = tried.await;
+        if tried.is_err() {
+            self.forget_unregistered(&digest);
+        }
+        tried
     }
 
     async fn describe(&self, digest: &Digest, wasm: &[u8], caps: &LimitCaps) -> Result<Description> {

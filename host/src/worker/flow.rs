@@ -5,6 +5,7 @@ mod children;
 mod evict;
 mod host;
 mod past;
+mod replay;
 mod requests;
 mod signals;
 mod time;

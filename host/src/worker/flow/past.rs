@@ -71,7 +71,9 @@ impl FlowRun {
 
     async fn load_children(&self, claimed: &mut HashSet<RunId>) -> Result<(), Failure> {
         let (store, run) = (self.worker.store(), &self.run);
-        store.adopt_children(run.id, run.generation, self.worker.id).map_err(damaged)?;
+        if !run.state.is_final() {
+            store.adopt_children(run.id, run.generation, self.worker.id).map_err(damaged)?;
+        }
         let mut order = Vec::new();
         let mut from = 0;
         loop {

@@ -103,6 +103,11 @@ impl Time {
         self.sleeps.clear();
     }
 
+    /// All on record that the guest has not asked for since it was called.
+    pub(super) fn unclaimed(&self) -> &[(JournalEntry, Ticket)] {
+        self.journal.get(self.asked..).unwrap_or_default()
+    }
+
     /// What was recorded that the guest has not asked for since it was called.
     pub(super) fn first_unclaimed(&self) -> Option<&JournalEntry> {
         self.journal.get(self.asked).map(|(entry, _)| entry)
