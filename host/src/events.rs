@@ -24,6 +24,8 @@ pub struct CancelRequest {
 pub struct Events {
     /// A run may be due.
     pub due: [Notify; 2],
+    /// A task may be due that runs without any other beside it.
+    pub due_alone: Notify,
     pub cancel: mpsc::Sender<CancelRequest>,
     /// Flows of which something new is on record: a signal, a pause.
     news: Mutex<HashSet<RunId>>,
@@ -43,6 +45,7 @@ impl Events {
         (
             Events {
                 due: Default::default(),
+                due_alone: Notify::new(),
                 cancel,
                 news: Mutex::default(),
                 has_news: Notify::new(),
@@ -58,6 +61,9 @@ impl Events {
     /// A run of that kind was put on record, or given back.
     pub fn run_is_due(&self, kind: crate::domain::Kind) {
         self.due[kind as usize].notify_one();
+        if kind == crate::domain::Kind::Task {
+            self.due_alone.notify_one();
+        }
     }
 
     /// Keeps a flow from going on, from now on.

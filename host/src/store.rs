@@ -232,7 +232,13 @@ pub struct Claim {
     pub limit: usize,
     /// Only runs that were submitted at this time or later.
     pub since: Timestamp,
+    /// Only tasks whose worker died with them as often as they are tried again beside others; else all but these.
+    pub alone: bool,
 }
+
+/// A run whose worker died this often while it ran is tried once more, a task without any other beside it, and is then
+/// taken for what killed them.
+pub const MAX_RESCUES: u32 = 2;
 
 /// A run that a worker took.
 #[derive(Clone, Debug)]

@@ -1,10 +1,13 @@
 //! The worker: takes due runs and carries them out, as many at once as there are slots.
 
+mod alone;
 mod executor;
 mod flow;
 mod live;
+mod parking;
 mod replay;
 mod slots;
+mod top;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -22,7 +25,7 @@ use crate::app::App;
 use crate::domain::{Kind, RunId};
 use crate::events::CancelRequest;
 use crate::store::{Claim, Claimed, Store, StoreError};
-use flow::{FlowRun, Parked};
+use flow::FlowRun;
 use live::Live;
 use slots::{Slot, Slots};
 
@@ -68,6 +71,8 @@ pub struct Worker {
     young_added: Notify,
     /// After which wait a flow gives its sandbox back.
     evict_after: Duration,
+    /// Held by who has, or waits for, all slots.
+    alone: tokio::sync::Mutex<()>,
     /// There are too few places for flows.
     short: Notify,
     started: Instant,
@@ -113,6 +118,7 @@ impl Worker {
             young: Mutex::default(),
             young_added: Notify::new(),
             evict_after: config.evict_after,
+            alone: tokio::sync::Mutex::default(),
             short: Notify::new(),
             started: Instant::now(),
             claims: AtomicU64::new(0),
@@ -123,6 +129,7 @@ impl Worker {
         for kind in [Kind::Task, Kind::Flow] {
             worker.guests.spawn(worker.clone().claim_loop(kind));
         }
+        worker.guests.spawn(worker.clone().alone_loop());
         worker.guests.spawn(worker.clone().cancel_loop(cancels));
         worker.guests.spawn(worker.clone().young_loop());
         worker.guests.spawn(worker.clone().evict_loop());
@@ -157,7 +164,7 @@ impl Worker {
     }
 
     async fn claim_loop(self: Arc<Worker>, kind: Kind) {
-        let claim = |limit| Claim { kind, limit, since: self.since };
+        let claim = |limit| Claim { kind, limit, since: self.since, alone: false };
         while !self.stopping.is_cancelled() {
             let due = self.app.events.due[kind as usize].notified();
             let mut permits = self.permits(kind).await;
@@ -221,12 +228,11 @@ impl Worker {
         let id = claimed.run.id;
         let worker = self.clone();
         self.guests.spawn(async move {
-            let carry_out =
-                AssertUnwindSafe(executor::carry_out(&worker, claimed, permit, token, claim)).catch_unwind();
+            let carry_out = AssertUnwindSafe(top::carry_out(&worker, claimed, permit, token, claim)).catch_unwind();
             tokio::select! {
                 // A mistake of ours must not leave a run behind that nobody will ever end.
                 done = carry_out => if done.is_err() {
-                    executor::crash(&worker, id).await;
+                    top::crash(&worker, id).await;
                 },
                 () = worker.abandoning.cancelled() => {}
             }
@@ -283,81 +289,6 @@ impl Worker {
                 live.put_on_record(&self.app.store);
             }
         }
-    }
-
-    /// Has flows look at what is new of them.
-    async fn news_loop(self: Arc<Worker>) {
-        loop {
-            for id in self.app.events.news().await {
-                let flow = self.held().get(&id).and_then(|held| held.flow.clone());
-                if let Some(flow) = flow {
-                    flow.look_again();
-                }
-                if let Some(parked) = lock(&self.parked).get(&id) {
-                    parked.notify_one();
-                }
-            }
-        }
-    }
-
-    /// Tells of news of a child flow that is parked.
-    fn listen(&self, id: RunId) -> Arc<Notify> {
-        lock(&self.parked).entry(id).or_default().clone()
-    }
-
-    fn listen_no_more(&self, id: RunId) {
-        lock(&self.parked).remove(&id);
-    }
-
-    /// Whether what a flow waits for came in the moment in which it was parked.
-    fn came_while_parked(&self, id: RunId, parked: &Parked) -> bool {
-        parked.signal.as_ref().is_some_and(|name| matches!(self.store().next_signal(id, name), Ok(Some(_))))
-    }
-
-    /// A place for a flow, once there is one: others that wait give theirs back.
-    async fn flow_place(&self, root: RunId) -> Slot {
-        if let Some(place) = self.flows.try_acquire() {
-            return place;
-        }
-        self.short.notify_one();
-        self.flows.acquire(root).await
-    }
-
-    /// Has flows that wait long give their sandboxes back, and when there are too few places those that wait longest.
-    async fn evict_loop(self: Arc<Worker>) {
-        let period = (self.evict_after / 2).clamp(EVICT_SHORTEST, EVICT_LONGEST);
-        loop {
-            let short = tokio::select! {
-                () = tokio::time::sleep(period) => false,
-                () = self.short.notified() => true,
-            };
-            let now_ms = self.uptime_ms();
-            let mut waiting: Vec<(u64, Arc<FlowRun>)> = {
-                let held = self.held();
-                let flows = held.values().filter_map(|held| held.flow.as_ref());
-                flows.filter_map(|flow| Some((flow.waits_since_ms()?, flow.clone()))).collect()
-            };
-            let evict_after_ms = self.evict_after.as_millis() as u64;
-            if short {
-                waiting.sort_unstable_by_key(|(since, _)| *since);
-                waiting.truncate(CLAIM_BATCH);
-            } else {
-                waiting.retain(|(since, _)| now_ms.saturating_sub(*since) >= evict_after_ms);
-            }
-            for (_, flow) in waiting {
-                flow.evict();
-            }
-            if self.flows.is_short() {
-                // Those that compute now may wait then.
-                tokio::time::sleep(EVICT_SHORTEST).await;
-                self.short.notify_one();
-            }
-        }
-    }
-
-    /// Milliseconds since the worker started, from 1.
-    fn uptime_ms(&self) -> u64 {
-        self.started.elapsed().as_millis() as u64 + 1
     }
 
     fn add_young(&self, live: &Arc<Live>) {

@@ -21,7 +21,10 @@ async fn metric(app: &Running, name: &str) -> f64 {
 
 /// Waits until no worker holds a run any more.
 async fn until_parked(app: &Running, id: &str) -> Value {
-    app.until(id, |run| run["attempts"][0]["worker"].is_null() && run["waiting_for"] == "timer").await
+    app.until(id, |run| {
+        run["attempts"][0]["number"] == 1 && run["attempts"][0]["worker"].is_null() && run["waiting_for"] == "timer"
+    })
+    .await
 }
 
 async fn until_nothing_is_in_memory(app: &Running) {
@@ -63,7 +66,10 @@ async fn a_parked_flow_is_cancelled_at_once_with_all_below_it() {
     app.register("by_name").await;
     let nested = json!({"entry": "sleeper/flow_sleeps", "parameters": {"ms": HOUR_MS}});
     let id = app.submit("by_name", "run", nested).await;
-    app.until(&id, |run| run["children"]["running"] == 1 && run["attempts"][0]["worker"].is_null()).await;
+    app.until(&id, |run| {
+        run["children"]["running"] == 1 && run["attempts"][0]["number"] == 1 && run["attempts"][0]["worker"].is_null()
+    })
+    .await;
     let (status, run) = app.post(&format!("/api/runs/{id}/cancel"), json!({})).await;
     assert_eq!((status.as_u16(), &run["state"]), (200, &json!("cancelled")), "{run}");
     assert_eq!(app.show(&id).await["children"], json!({"cancelled": 1}));
@@ -92,7 +98,7 @@ async fn flows_in_flows_are_parked_together_and_go_on_together() {
     for _ in 0..3 {
         // The task's short sleep, then the flow's long one.
         app.advance_to_next_wake(HOUR).await;
-        app.until(&id, |run| run["attempts"][0]["worker"].is_null()).await;
+        app.until(&id, |run| run["attempts"][0]["number"] == 1 && run["attempts"][0]["worker"].is_null()).await;
         app.restart(Duration::ZERO).await;
         app.advance_to_next_wake(HOUR).await;
     }

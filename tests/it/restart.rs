@@ -196,3 +196,52 @@ async fn a_second_serve_is_refused_and_other_verbs_go_through_the_first() {
     assert_eq!(modules["items"][0]["name"], "noop");
     assert!(String::from_utf8_lossy(&listed.stderr).contains(server.client.url()));
 }
+
+#[tokio::test]
+async fn one_that_kills_its_worker_does_not_take_its_neighbours_along() {
+    let data = data_dir();
+    let mut server = Process::serve(data.path(), &[]);
+    server.register("sleeper").await;
+    // Naps in no flow and in one: the server dies twice with all of them.
+    let nap = json!({"ms": 500_000});
+    let mut alone =
+        vec![server.submit("sleeper", "nap", nap.clone()).await, server.submit("sleeper", "nap", nap).await];
+    let flow = server.submit("sleeper", "naps", json!({"n": 1, "ms": 500_000})).await;
+    for attempt in 1..=2 {
+        for &id in &alone {
+            server.until(id, |run| run.summary.state == State::Running && run.summary.n_attempts == attempt).await;
+        }
+        server.until(flow, |run| run.summary.children.get(&State::Running) == Some(&1)).await;
+        server.kill();
+        server = Process::serve(data.path(), &[]);
+    }
+    alone.extend(server.client.children(flow, 10, None).await.unwrap().items.iter().map(|child| child.id));
+    // From now on each runs by itself: one at a time dies with its server, and no other does.
+    for round in 1..=alone.len() {
+        let running = async |server: &Process| {
+            let mut running = Vec::new();
+            for &id in &alone {
+                let run = server.client.run(id).await.unwrap().summary;
+                running.extend((run.state == State::Running).then_some(id));
+            }
+            running
+        };
+        let started = std::time::Instant::now();
+        let mut now = running(&server).await;
+        while now.is_empty() {
+            assert!(started.elapsed() < Duration::from_secs(60), "none of them runs");
+            now = running(&server).await;
+        }
+        assert_eq!(now.len(), 1, "more than one of them runs: {now:?}");
+        server.kill();
+        server = Process::serve(data.path(), &[]);
+        let mut crashed = 0;
+        for &id in &alone {
+            crashed += usize::from(server.client.run(id).await.unwrap().summary.state == State::Crashed);
+        }
+        assert_eq!(crashed, round, "exactly the one that ran is taken for what killed the server");
+    }
+    let run = server.until_final(flow).await;
+    assert_eq!((run.summary.state, run.summary.n_attempts), (State::Failed, 1), "{run:?}");
+    assert_eq!(run.summary.failure.unwrap().message, "the worker died while it ran", "what its child ended with");
+}

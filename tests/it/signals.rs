@@ -34,7 +34,7 @@ async fn until_it_waits(app: &Running, id: &str) {
 }
 
 async fn until_parked(app: &Running, id: &str) {
-    app.until(id, |run| run["attempts"][0]["worker"].is_null()).await;
+    app.until(id, |run| run["attempts"][0]["number"] == 1 && run["attempts"][0]["worker"].is_null()).await;
 }
 
 #[tokio::test]

@@ -9,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::Worker;
 use super::flow::{FlowRun, Parked};
-use super::live::{Begun, Live, RunLog, ended_attempt, finish};
+use super::live::{Begun, Live, RunLog, ended_attempt};
 use super::slots::Slot;
 use crate::app::Plan;
 use crate::domain::retry::human_ms;
 use crate::domain::{
-    Failure, FailureKind, Kind, Outcome, Run, RunId, SettingsPatch, State, Timestamp, Transition, after_attempt,
+    Failure, FailureKind, Kind, Outcome, Run, SettingsPatch, State, Timestamp, Transition, after_attempt,
 };
-use crate::store::{Claimed, Ticket, Write};
+use crate::store::Write;
 use crate::wasm::{FlowHost, Job, Level, LogSink};
 
 /// What came of an attempt.
@@ -42,108 +42,7 @@ pub(super) struct Execution<'a> {
     pub claim: u64,
 }
 
-/// Carries out a claimed top-level run: one attempt, after which it is final or given back.
-pub(super) async fn carry_out(
-    worker: &Arc<Worker>,
-    claimed: Claimed,
-    permit: Slot,
-    token: CancellationToken,
-    claim: u64,
-) {
-    let Claimed { run, resumed } = claimed;
-    let inherited = run.settings.clone().unwrap_or_default();
-    let planned = worker.app.plan(&run).map(Arc::new);
-    let live = Arc::new(Live::new(run, true));
-    let (outcome, transition) = match &planned {
-        Ok(plan) => {
-            let execution = Execution {
-                worker,
-                live: &live,
-                plan,
-                token: &token,
-                depth: 0,
-                inherited: &inherited,
-                above: None,
-                claim,
-            };
-            match execution.attempt(permit, resumed).await {
-                Attempted::Over(outcome, log) => {
-                    let transition = execution.after(&outcome, &log);
-                    (outcome, transition)
-                }
-                Attempted::Parked(parked) => return park(worker, &live, &parked).await,
-            }
-        }
-        Err(error) => {
-            let failure = Failure::new(FailureKind::MissingEntry, error.message.clone());
-            (Outcome::failed(failure), Transition::Final(State::Failed))
-        }
-    };
-    settle(worker, &live, &outcome, transition).await;
-}
-
-/// Puts the end of a top-level run's attempt on record, and tells who waits for it.
-async fn settle(worker: &Arc<Worker>, live: &Live, outcome: &Outcome, transition: Transition) {
-    let now = worker.app.clock.now();
-    let run = live.run();
-    let ticket = match transition {
-        Transition::Final(state) => live.record(&worker.app, |run| finish(run, state, outcome, now), []),
-        Transition::Retry { at, .. } => {
-            let ended = ended_attempt(&run, outcome, now);
-            let retry = |run: &mut Run| {
-                schedule(run, at);
-                run.worker = None;
-            };
-            live.record(&worker.app, retry, [ended])
-        }
-    };
-    tell(worker, &live, ticket).await;
-}
-
-/// Puts on record that a top-level flow goes on later, without anybody to hold it until then.
-async fn park(worker: &Arc<Worker>, live: &Live, parked: &Parked) {
-    let run = live.run();
-    let release = Write::Release { parent: run.id, generation: run.generation };
-    let park = |run: &mut Run| {
-        run.wake_at = Some(parked.until);
-        run.worker = None;
-    };
-    if let Some(ticket) = live.record(&worker.app, park, [release]) {
-        worker.store().on_record(ticket).await;
-    }
-    // What came before that was on record woke nobody.
-    if worker.came_while_parked(run.id, parked)
-        && let Err(error) = worker.store().wake(run.id, worker.app.clock.now())
-    {
-        tracing::error!("cannot wake run `{}`: {error}", run.id);
-    }
-    tell(worker, live, None).await;
-}
-
-/// Tells who waits for a run what became of it, once that is on record.
-async fn tell(worker: &Arc<Worker>, live: &Live, ticket: Option<Ticket>) {
-    let run = live.run();
-    if let Some(ticket) = ticket {
-        worker.store().on_record(ticket).await;
-    }
-    // Who cancelled it meanwhile has the last word, which is on record alone.
-    let is_final_on_record = || matches!(worker.store().run(run.id), Ok(Some(run)) if run.state.is_final());
-    if live.run().state.is_final() || is_final_on_record() {
-        worker.app.events.run_finished(run.id);
-    } else {
-        worker.app.events.run_is_due(run.kind);
-    }
-}
-
-/// Ends a run whose carrying out panicked.
-pub(super) async fn crash(worker: &Arc<Worker>, id: RunId) {
-    if let Ok(Some(run)) = worker.store().run(id) {
-        let outcome = Outcome::failed(our_mistake());
-        settle(worker, &Live::new(run, true), &outcome, Transition::Final(State::Crashed)).await;
-    }
-}
-
-fn schedule(run: &mut Run, at: Timestamp) {
+pub(super) fn schedule(run: &mut Run, at: Timestamp) {
     run.state = State::Scheduled;
     run.scheduled_at = at;
     run.started_at = None;
@@ -155,7 +54,7 @@ impl Execution<'_> {
     /// Carries out a child to its end: attempts, with the delays between them. Holds a slot only while a task's
     /// sandbox is open.
     pub(super) async fn to_end(&self) -> (State, Outcome) {
-        let Begun { attempt, scheduled_at, wake_at, mut resumed } = self.live.begun();
+        let Begun { attempt, scheduled_at, wake_at, mut resumed, alone } = self.live.begun();
         // A delay that began before its flow went on.
         if attempt > 0 && !resumed && !self.sleep_until(scheduled_at).await {
             return (State::Cancelled, Outcome::failed(cancelled()));
@@ -166,8 +65,21 @@ impl Execution<'_> {
         {
             return (State::Cancelled, Outcome::failed(cancelled()));
         }
+        let mut suspect = alone;
         loop {
-            let permit = match self.permit().await {
+            let mut all = None;
+            if std::mem::take(&mut suspect) {
+                tokio::select! {
+                    alone = self.worker.be_alone() => all = Some(alone),
+                    () = self.token.cancelled() => return (State::Cancelled, Outcome::failed(cancelled())),
+                }
+            }
+            let own = all.as_mut().and_then(|(_, slots)| slots.pop());
+            let permit = match own {
+                Some(own) => Ok(own),
+                None => self.permit().await,
+            };
+            let permit = match permit {
                 Ok(permit) => permit,
                 Err(failure) => {
                     let state = if failure.kind == FailureKind::Cancelled { State::Cancelled } else { State::Failed };
@@ -177,6 +89,11 @@ impl Execution<'_> {
             match resumed {
                 true => self.live.resume(self.worker.store()),
                 false => self.live.start(self.worker.store(), self.worker.app.clock.now()),
+            }
+            if self.above.is_some_and(FlowRun::was_lost) {
+                // If the worker dies again it shows which child ran.
+                self.live.put_on_record(self.worker.store());
+                self.worker.store().on_record(self.worker.store().append([])).await;
             }
             let (outcome, log) = match self.attempt(permit, std::mem::take(&mut resumed)).await {
                 Attempted::Over(outcome, log) => (outcome, log),
@@ -264,7 +181,7 @@ impl Execution<'_> {
 
     /// One attempt: load the component, open a fresh sandbox, call, classify. The run is `running` already; a flow's
     /// attempt may have been begun before, and is `resumed`.
-    async fn attempt(&self, permit: Slot, resumed: bool) -> Attempted {
+    pub(super) async fn attempt(&self, permit: Slot, resumed: bool) -> Attempted {
         let app = &self.worker.app;
         let run = Arc::new(self.live.run());
         let log = Arc::new(RunLog {
@@ -351,7 +268,7 @@ impl Execution<'_> {
     }
 
     /// What becomes of the run now; an attempt that is tried again says so in the log.
-    fn after(&self, outcome: &Outcome, log: &RunLog) -> Transition {
+    pub(super) fn after(&self, outcome: &Outcome, log: &RunLog) -> Transition {
         let retries = &self.plan.settings.retries;
         let number = self.live.attempt_that_counts();
         let now = self.worker.app.clock.now();

@@ -11,7 +11,7 @@ mod signals;
 mod time;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use futures_util::FutureExt;
@@ -51,7 +51,8 @@ pub(super) struct FlowRun {
     token: CancellationToken,
     children: Mutex<Children>,
     time: Mutex<Time>,
-    /// What earlier generations left, where there are any.
+    /// What earlier generations left, where there were any.
+    has_earlier: AtomicBool,
     taken_over: Mutex<TakenOver>,
     /// The run whose times and random numbers this one has; its own where that is not set.
     origin: OnceLock<RunId>,
@@ -60,8 +61,6 @@ pub(super) struct FlowRun {
     /// Since when the guest waits, as the worker's uptime; 0 while it computes.
     waiting_since_ms: AtomicU64,
     evict: Notify,
-    /// The flow is parked: who carries out its children lets go.
-    parked: CancellationToken,
     /// Something came that the flow's own task waits for.
     progress: Notify,
     /// What came may be a signal, or that the run is resumed.
@@ -88,12 +87,12 @@ impl FlowRun {
             token: execution.token.child_token(),
             children: Mutex::default(),
             time: Mutex::new(Time::starting_at(run.started_at.unwrap_or(run.created_at))),
+            has_earlier: AtomicBool::new(false),
             taken_over: Mutex::default(),
             origin: OnceLock::new(),
             inline: Mutex::default(),
             waiting_since_ms: AtomicU64::new(0),
             evict: Notify::new(),
-            parked: CancellationToken::new(),
             progress: Notify::new(),
             has_news: AtomicBool::new(false),
             stopped: OnceLock::new(),
@@ -103,6 +102,11 @@ impl FlowRun {
 
     pub(super) fn id(&self) -> RunId {
         self.run.id
+    }
+
+    /// Whether its worker died while its guest, or a child that was not on record, ran.
+    pub(super) fn was_lost(&self) -> bool {
+        self.run.rescues > 0
     }
 
     pub(super) fn is_child(&self) -> bool {
@@ -186,24 +190,20 @@ impl FlowRun {
     fn spawn(&self, children: &mut Children, seq: u32, work: Work) {
         let Some(flow) = self.this.upgrade() else { return };
         children.set_running(seq, &work);
-        self.spawn_child(seq, Box::pin(async move { flow.carry_out(seq, work).await }));
+        self.spawn_child(children, seq, async move { flow.carry_out(seq, work).await });
     }
 
-    fn spawn_child(&self, seq: u32, child: BoxFuture<'static, ()>) {
+    fn spawn_child(&self, children: &mut Children, seq: u32, child: impl Future<Output = ()> + Send + 'static) {
         let Some(flow) = self.this.upgrade() else { return };
-        let (abandoning, parked) = (self.worker.abandoning.clone(), self.parked.clone());
-        self.worker.guests.spawn(async move {
-            tokio::select! {
-                ended = AssertUnwindSafe(child).catch_unwind() => if ended.is_err() {
-                    let live = flow.children().live(seq);
-                    if let Some(live) = live {
-                        flow.finished(seq, &live, State::Crashed, &Outcome::failed(our_mistake()));
-                    }
-                },
-                () = abandoning.cancelled() => {}
-                () = parked.cancelled() => {}
+        let task = self.worker.guests.spawn(async move {
+            if AssertUnwindSafe(child).catch_unwind().await.is_err() {
+                let live = flow.children().live(seq);
+                if let Some(live) = live {
+                    flow.finished(seq, &live, State::Crashed, &Outcome::failed(our_mistake()));
+                }
             }
         });
+        children.set_task(seq, task.abort_handle());
     }
 
     /// Carries out a child to its end and puts it into the order of those that finished.
@@ -220,7 +220,7 @@ impl FlowRun {
             self.finished(seq, &live, state, &Outcome::failed(failure));
             return;
         }
-        if self.take_over(&mut self.children(), seq, &live) {
+        if self.has_earlier.load(Ordering::Relaxed) && self.take_over(&mut self.children(), seq, &live) {
             return;
         }
         let (state, outcome) = Execution {

@@ -9,7 +9,7 @@ use super::lock;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::domain::{Attempt, Kind, Outcome, Run, RunId, State};
-use crate::store::{LogLine, Store, Write};
+use crate::store::{LogLine, MAX_RESCUES, Store, Write};
 use crate::wasm::{Level, LogSink};
 
 /// A run in memory. Its row is written when somebody else may want to see it, and at its end.
@@ -25,6 +25,8 @@ pub(super) struct Begun {
     pub wake_at: Option<Timestamp>,
     /// Whether that attempt is to go on.
     pub resumed: bool,
+    /// Whether a task's worker died with it so often that it must not take others along.
+    pub alone: bool,
 }
 
 struct LiveState {
@@ -54,7 +56,8 @@ impl Live {
     pub(super) fn begun(&self) -> Begun {
         let run = &lock(&self.state).run;
         let resumed = run.state == State::Running && run.attempt > 0;
-        Begun { attempt: run.attempt, scheduled_at: run.scheduled_at, wake_at: run.wake_at, resumed }
+        let alone = run.kind == Kind::Task && run.rescues >= MAX_RESCUES;
+        Begun { attempt: run.attempt, scheduled_at: run.scheduled_at, wake_at: run.wake_at, resumed, alone }
     }
 
     pub(super) fn root_id(&self) -> RunId {

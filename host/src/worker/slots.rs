@@ -12,6 +12,7 @@ use crate::metrics::Gauge;
 #[derive(Clone)]
 pub struct Slots {
     state: Arc<Mutex<State>>,
+    count: usize,
     /// Shows how many are held.
     in_use: Gauge,
 }
@@ -33,7 +34,7 @@ pub struct Slot {
 impl Slots {
     pub fn new(count: usize, in_use: Gauge) -> Slots {
         let state = State { free: count, queues: HashMap::new(), turns: VecDeque::new() };
-        Slots { state: Arc::new(Mutex::new(state)), in_use }
+        Slots { state: Arc::new(Mutex::new(state)), count, in_use }
     }
 
     /// A slot, once it is the turn of the tree of `root`.
@@ -54,6 +55,15 @@ impl Slots {
             receiver
         };
         receiver.await.expect("a queue is only emptied by handing slots over")
+    }
+
+    /// All slots, one after the other as their turn comes. Only for one at a time.
+    pub async fn acquire_all(&self, root: RunId) -> Vec<Slot> {
+        let mut all = Vec::with_capacity(self.count);
+        while all.len() < self.count {
+            all.push(self.acquire(root).await);
+        }
+        all
     }
 
     /// A slot, if one is free.

@@ -8,11 +8,12 @@ use super::rows::{RUN, micros, run, run_id, to_timestamp};
 use super::{Result, Store};
 use crate::domain::{Kind, Run, RunId};
 use crate::store::watch::Changed;
-use crate::store::{Claim, Claimed};
+use crate::store::{Claim, Claimed, MAX_RESCUES};
 
 /// Runs that start their next attempt, and flows that go on with theirs.
 const DUE: &str = "FROM runs WHERE kind = ? AND state = 'scheduled' AND worker_id IS NULL AND parent_id IS NULL
-    AND paused_at IS NULL AND coalesce(retried_at, created_at) >= ?";
+    AND paused_at IS NULL AND coalesce(retried_at, created_at) >= ? AND (kind = 'task' AND rescues >= 2) = ?";
+const _: () = assert!(MAX_RESCUES == 2, "as in the statement above");
 const PARKED: &str = "FROM runs WHERE wake_at IS NOT NULL AND parent_id IS NULL AND paused_at IS NULL
     AND coalesce(retried_at, created_at) >= ?";
 
@@ -32,7 +33,7 @@ impl Store {
             }
             let left = (claim.limit - claimed.len()) as i64;
             let sql = format!("SELECT id {DUE} AND scheduled_at <= ? ORDER BY scheduled_at, id LIMIT ?");
-            let due = params![claim.kind.as_str(), micros(claim.since), micros(now), left];
+            let due = params![claim.kind.as_str(), micros(claim.since), claim.alone, micros(now), left];
             for id in ids(transaction, &sql, due)? {
                 let run = take(transaction, START, id, worker, now)?;
                 claimed.extend(run.map(|run| Claimed { run, resumed: false }));
@@ -50,7 +51,7 @@ impl Store {
             };
             let since = micros(claim.since);
             let sql = format!("SELECT scheduled_at {DUE} ORDER BY scheduled_at LIMIT 1");
-            let mut at = first(&sql, &[&claim.kind.as_str(), &since])?;
+            let mut at = first(&sql, &[&claim.kind.as_str(), &since, &claim.alone])?;
             if claim.kind == Kind::Flow {
                 let parked = first(&format!("SELECT wake_at {PARKED} ORDER BY wake_at LIMIT 1"), &[&since])?;
                 at = at.into_iter().chain(parked).min();

@@ -7,10 +7,8 @@ use super::journal::count_events;
 use super::rows::{Json, RUN, micros, run, run_id};
 use super::{Result, Store};
 use crate::domain::{Attempt, Failure, FailureKind, Kind, Run, RunId, State};
-use crate::store::{Recovered, StoreError, Write};
+use crate::store::{MAX_RESCUES, Recovered, StoreError, Write};
 
-/// A run whose worker died this often while it ran is not tried again: it may be what kills them.
-const MAX_RESCUES: u32 = 2;
 const STOPPED: &str = "given back while the server stopped";
 
 impl Store {

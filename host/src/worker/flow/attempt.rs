@@ -67,7 +67,8 @@ impl Execution<'_> {
                 next = flow.next() => next,
             };
             if let Next::Park(mut parked) = next {
-                flow.park();
+                // Before anybody takes it anew.
+                flow.let_go();
                 parked.until = parked.until.min(self.deadline(&flow.run).unwrap_or(NEVER));
                 return Err(Attempted::Parked(parked));
             }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Plan;
@@ -68,6 +69,7 @@ enum Child {
     Running {
         live: Arc<Live>,
         token: CancellationToken,
+        task: Option<AbortHandle>,
     },
     /// In the flow's own task.
     Inline {
@@ -185,7 +187,22 @@ impl Children {
     }
 
     pub(super) fn set_running(&mut self, seq: u32, work: &Work) {
-        self.all[seq as usize] = Child::Running { live: work.live.clone(), token: work.token.clone() };
+        self.all[seq as usize] = Child::Running { live: work.live.clone(), token: work.token.clone(), task: None };
+    }
+
+    pub(super) fn set_task(&mut self, seq: u32, started: AbortHandle) {
+        if let Child::Running { task, .. } = &mut self.all[seq as usize] {
+            *task = Some(started);
+        }
+    }
+
+    /// Nobody carries out the children any more; what is on record of them stays.
+    pub(super) fn abort(&self) {
+        for child in &self.all {
+            if let Child::Running { task: Some(task), .. } = child {
+                task.abort();
+            }
+        }
     }
 
     pub(super) fn set_inline(&mut self, seq: u32, work: &Work) {

@@ -70,8 +70,9 @@ impl FlowRun {
     pub(in crate::worker) fn rewind(&self) {
         self.waiting_since_ms.store(0, Ordering::Relaxed);
         if let Some((seq, child)) = lock(&self.inline).take() {
-            self.children().hand_over(seq);
-            self.spawn_child(seq, child);
+            let mut children = self.children();
+            children.hand_over(seq);
+            self.spawn_child(&mut children, seq, child);
         }
         self.children().rewind();
         self.time().rewind();
@@ -112,20 +113,16 @@ impl FlowRun {
         }
     }
 
-    /// The worker forgets the flow: whatever of its children is in memory only waits, and is forgotten too.
-    pub(in crate::worker) fn park(&self) {
-        self.parked.cancel();
-    }
-
     /// A child waits for nothing but time, or does so no longer.
     pub(in crate::worker) fn child_parked(&self) {
         self.progress.notify_one();
     }
 
-    /// Nothing keeps this flow alive any more.
+    /// The worker forgets the flow, and what of its children is in memory: those of a parked one only wait.
     pub(in crate::worker) fn let_go(&self) {
         self.worker.app.events.resume(self.run.id);
         *lock(&self.inline) = None;
+        self.children().abort();
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::FlowRun;
 use super::children::{Children, End, Kept};
@@ -138,6 +139,7 @@ impl FlowRun {
         if let Some((id, generation)) = before {
             self.time().set_earlier(store.journal(id, generation)?);
         }
+        self.has_earlier.store(true, Ordering::Relaxed);
         *lock(&self.taken_over) = TakenOver::of(candidates, claimed);
         // The times and random numbers of the first execution are those of all, so that what depends on them alone is
         // asked for in the same words.
@@ -151,9 +153,6 @@ impl FlowRun {
     /// there is none; it then goes on for one that did not complete, if there is one.
     pub(super) fn take_over(&self, children: &mut Children, seq: u32, live: &Live) -> bool {
         let mut taken_over = lock(&self.taken_over);
-        if taken_over.by_request.is_empty() {
-            return false;
-        }
         let run = live.run();
         // What was begun in this generation goes on.
         if run.attempt > 0 {

@@ -85,7 +85,7 @@ impl Children {
     pub(in crate::worker::flow) fn hand_over(&mut self, seq: u32) {
         let child = &mut self.all[seq as usize];
         if let Child::Inline { live, token } = child {
-            *child = Child::Running { live: live.clone(), token: token.clone() };
+            *child = Child::Running { live: live.clone(), token: token.clone(), task: None };
         }
         self.interest = Interest::Child(seq);
     }

@@ -1,0 +1,114 @@
+//! Top-level runs: one attempt, after which a run is final, parked, or given back.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Worker;
+use super::executor::{Attempted, Execution, our_mistake, schedule};
+use super::flow::Parked;
+use super::live::{Live, ended_attempt, finish};
+use super::slots::Slot;
+use crate::domain::{Failure, FailureKind, Outcome, Run, RunId, State, Transition};
+use crate::store::{Claimed, Ticket, Write};
+
+/// Carries out a claimed top-level run: one attempt, after which it is final or given back.
+pub(super) async fn carry_out(
+    worker: &Arc<Worker>,
+    claimed: Claimed,
+    permit: Slot,
+    token: CancellationToken,
+    claim: u64,
+) {
+    let Claimed { run, resumed } = claimed;
+    let inherited = run.settings.clone().unwrap_or_default();
+    let planned = worker.app.plan(&run).map(Arc::new);
+    let live = Arc::new(Live::new(run, true));
+    let (outcome, transition) = match &planned {
+        Ok(plan) => {
+            let execution = Execution {
+                worker,
+                live: &live,
+                plan,
+                token: &token,
+                depth: 0,
+                inherited: &inherited,
+                above: None,
+                claim,
+            };
+            match execution.attempt(permit, resumed).await {
+                Attempted::Over(outcome, log) => {
+                    let transition = execution.after(&outcome, &log);
+                    (outcome, transition)
+                }
+                Attempted::Parked(parked) => return park(worker, &live, &parked).await,
+            }
+        }
+        Err(error) => {
+            let failure = Failure::new(FailureKind::MissingEntry, error.message.clone());
+            (Outcome::failed(failure), Transition::Final(State::Failed))
+        }
+    };
+    settle(worker, &live, &outcome, transition).await;
+}
+
+/// Puts the end of a top-level run's attempt on record, and tells who waits for it.
+async fn settle(worker: &Arc<Worker>, live: &Live, outcome: &Outcome, transition: Transition) {
+    let now = worker.app.clock.now();
+    let run = live.run();
+    let ticket = match transition {
+        Transition::Final(state) => live.record(&worker.app, |run| finish(run, state, outcome, now), []),
+        Transition::Retry { at, .. } => {
+            let ended = ended_attempt(&run, outcome, now);
+            let retry = |run: &mut Run| {
+                schedule(run, at);
+                run.worker = None;
+            };
+            live.record(&worker.app, retry, [ended])
+        }
+    };
+    tell(worker, &live, ticket).await;
+}
+
+/// Puts on record that a top-level flow goes on later, without anybody to hold it until then.
+async fn park(worker: &Arc<Worker>, live: &Live, parked: &Parked) {
+    let run = live.run();
+    let release = Write::Release { parent: run.id, generation: run.generation };
+    let park = |run: &mut Run| {
+        run.wake_at = Some(parked.until);
+        run.worker = None;
+    };
+    if let Some(ticket) = live.record(&worker.app, park, [release]) {
+        worker.store().on_record(ticket).await;
+    }
+    // What came before that was on record woke nobody.
+    if worker.came_while_parked(run.id, parked)
+        && let Err(error) = worker.store().wake(run.id, worker.app.clock.now())
+    {
+        tracing::error!("cannot wake run `{}`: {error}", run.id);
+    }
+    tell(worker, live, None).await;
+}
+
+/// Tells who waits for a run what became of it, once that is on record.
+async fn tell(worker: &Arc<Worker>, live: &Live, ticket: Option<Ticket>) {
+    let run = live.run();
+    if let Some(ticket) = ticket {
+        worker.store().on_record(ticket).await;
+    }
+    // Who cancelled it meanwhile has the last word, which is on record alone.
+    let is_final_on_record = || matches!(worker.store().run(run.id), Ok(Some(run)) if run.state.is_final());
+    if live.run().state.is_final() || is_final_on_record() {
+        worker.app.events.run_finished(run.id);
+    } else {
+        worker.app.events.run_is_due(run.kind);
+    }
+}
+
+/// Ends a run whose carrying out panicked.
+pub(super) async fn crash(worker: &Arc<Worker>, id: RunId) {
+    if let Ok(Some(run)) = worker.store().run(id) {
+        let outcome = Outcome::failed(our_mistake());
+        settle(worker, &Live::new(run, true), &outcome, Transition::Final(State::Crashed)).await;
+    }
+}
