@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
-use super::Worker;
+use super::{Worker, cache};
 use super::flow::{FlowRun, Parked};
 use super::live::{Begun, Live, RunLog, ended_attempt, finish};
 use super::slots::Slot;
@@ -50,6 +50,9 @@ pub(super) async fn carry_out(worker: &Arc<Worker>, claimed: Claimed, permit: Sl
         Ok(plan) => {
             let execution =
                 Execution { worker, live: &live, plan, token: &token, depth: 0, inherited: &inherited, above: None };
+            if let Some(rule) = &plan.entry().cache {
+                return Box::pin(cache::carry_out(&execution, rule, permit)).await;
+            }
             match execution.attempt(permit, resumed).await {
                 Attempted::Over(outcome, log) => {
                     let transition = execution.after(&outcome, &log);
@@ -63,15 +66,21 @@ pub(super) async fn carry_out(worker: &Arc<Worker>, claimed: Claimed, permit: Sl
             (Outcome::failed(failure), Transition::Final(State::Failed))
         }
     };
-    settle(worker, &live, &outcome, transition).await;
+    settle(worker, &live, &outcome, transition, None).await;
 }
 
-/// Puts the end of a top-level run's attempt on record, and tells who waits for it.
-async fn settle(worker: &Arc<Worker>, live: &Live, outcome: &Outcome, transition: Transition) {
+/// Puts the end of a top-level run's attempt on record, with `more`, and tells who waits for it.
+pub(super) async fn settle(
+    worker: &Arc<Worker>,
+    live: &Live,
+    outcome: &Outcome,
+    transition: Transition,
+    more: Option<Write>,
+) {
     let now = worker.app.clock.now();
     let run = live.run();
     let ticket = match transition {
-        Transition::Final(state) => live.record(&worker.app, |run| finish(run, state, outcome, now), []),
+        Transition::Final(state) => live.record(&worker.app, |run| finish(run, state, outcome, now), more),
         Transition::Retry { at, .. } => {
             let ended = ended_attempt(&run, outcome, now);
             let retry = |run: &mut Run| {
@@ -105,7 +114,7 @@ async fn park(worker: &Arc<Worker>, live: &Live, parked: &Parked) {
 }
 
 /// Tells who waits for a run what became of it, once that is on record.
-async fn tell(worker: &Arc<Worker>, live: &Live, ticket: Option<Ticket>) {
+pub(super) async fn tell(worker: &Arc<Worker>, live: &Live, ticket: Option<Ticket>) {
     let run = live.run();
     if let Some(ticket) = ticket {
         worker.store().on_record(ticket).await;
@@ -123,7 +132,7 @@ async fn tell(worker: &Arc<Worker>, live: &Live, ticket: Option<Ticket>) {
 pub(super) async fn crash(worker: &Arc<Worker>, id: RunId) {
     if let Ok(Some(run)) = worker.store().run(id) {
         let outcome = Outcome::failed(our_mistake());
-        settle(worker, &Live::new(run, true), &outcome, Transition::Final(State::Crashed)).await;
+        settle(worker, &Live::new(run, true), &outcome, Transition::Final(State::Crashed), None).await;
     }
 }
 
@@ -223,7 +232,7 @@ impl Execution<'_> {
         slept
     }
 
-    async fn permit(&self) -> Result<Slot, Failure> {
+    pub(super) async fn permit(&self) -> Result<Slot, Failure> {
         match self.plan.entry().kind {
             Kind::Task => tokio::select! {
                 biased;
@@ -248,7 +257,7 @@ impl Execution<'_> {
 
     /// One attempt: load the component, open a fresh sandbox, call, classify. The run is `running` already; a flow's
     /// attempt may have been begun before, and is `resumed`.
-    async fn attempt(&self, permit: Slot, resumed: bool) -> Attempted {
+    pub(super) async fn attempt(&self, permit: Slot, resumed: bool) -> Attempted {
         let app = &self.worker.app;
         let run = Arc::new(self.live.run());
         let log = Arc::new(RunLog {
@@ -335,7 +344,7 @@ impl Execution<'_> {
     }
 
     /// What becomes of the run now; an attempt that is tried again says so in the log.
-    fn after(&self, outcome: &Outcome, log: &RunLog) -> Transition {
+    pub(super) fn after(&self, outcome: &Outcome, log: &RunLog) -> Transition {
         let retries = &self.plan.settings.retries;
         let number = self.live.attempt_that_counts();
         let now = self.worker.app.clock.now();
