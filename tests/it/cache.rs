@@ -9,6 +9,8 @@ use tarefa::domain::DirMode;
 use tempfile::TempDir;
 
 use crate::app::{Running, TestApp, guest, text};
+use crate::process::{data_dir, output};
+use crate::wat::TextGuest;
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const MINUTE: SignedDuration = SignedDuration::from_secs(60);
@@ -54,6 +56,18 @@ async fn run_another(app: &Running, shared: &Path) {
     assert_eq!(run["state"], "completed", "{run}");
 }
 
+/// Submits the same so many times: the first runs until a minute is over, and the worker has looked at all.
+async fn fetch_x(app: &Running, shared: &Path, n: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    for _ in 0..n {
+        ids.push(app.submit_with(submit(shared, "fetch", json!({"name": "x"}))).await);
+        // Those that are taken together may come in any order.
+        app.until_asleep(1, MINUTE).await;
+    }
+    run_another(app, shared).await;
+    ids
+}
+
 #[tokio::test]
 async fn a_result_stands_for_the_runs_that_would_do_the_same_as_long_as_it_is_to() {
     let (app, shared) = cached(TestApp::new()).await;
@@ -63,7 +77,10 @@ async fn a_result_stands_for_the_runs_that_would_do_the_same_as_long_as_it_is_to
     app.advance(HOUR - MOMENT);
     let second = app.run_with(tea()).await;
     assert_eq!(result(&second), (&json!(1), &first["id"]));
-    assert_eq!((&second["label"], &second["n_attempts"], &second["attempts"]), (&json!("priced"), &json!(0), &json!([])));
+    assert_eq!(
+        (&second["label"], &second["n_attempts"], &second["attempts"]),
+        (&json!("priced"), &json!(0), &json!([]))
+    );
     assert_eq!(second["usage"], json!({"fuel": 0, "memory_peak_bytes": 0, "duration_ms": 0.0}));
     assert_eq!(second["started_at"], second["finished_at"]);
     let history = second["history"].as_array().unwrap();
@@ -112,13 +129,8 @@ async fn a_key_says_which_parameters_count_and_a_global_scope_that_grants_do_not
 async fn of_runs_that_do_the_same_at_the_same_time_one_runs_and_the_others_hold_no_slot() {
     let (app, shared) = cached(TestApp::new().slots(2)).await;
     put(shared.path(), "x");
-    let mut ids = Vec::new();
-    for _ in 0..5 {
-        ids.push(app.submit_with(submit(shared.path(), "fetch", json!({"name": "x"}))).await);
-    }
-    app.until_asleep(1, MINUTE).await;
-    run_another(&app, shared.path()).await;
-    let leader = app.until(&ids[0], |run| run["state"] == "running").await;
+    let ids = fetch_x(&app, shared.path(), 5).await;
+    assert_eq!(app.show(&ids[0]).await["state"], "running");
     for id in &ids[1..] {
         until_it_waits(&app, id).await;
         let waits = app.show(id).await;
@@ -127,7 +139,7 @@ async fn of_runs_that_do_the_same_at_the_same_time_one_runs_and_the_others_hold_
     app.advance(MINUTE);
     assert_eq!(result(&app.until_final(&ids[0]).await), (&json!(1), &Value::Null));
     for id in &ids[1..] {
-        assert_eq!(result(&app.until_final(id).await), (&json!(1), &leader["id"]));
+        assert_eq!(result(&app.until_final(id).await), (&json!(1), &json!(ids[0])));
     }
     assert_eq!(effects(shared.path()), ["x", "another"]);
 }
@@ -142,8 +154,10 @@ async fn children_of_several_flows_share_one_run() {
             flows.push(app.submit_with(submit(shared.path(), "fetches", json!({"name": "x", "n": 4}))).await);
         }
         for id in &flows {
-            app.until(id, |run| run["children"].as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>() == 4)
-                .await;
+            app.until(id, |run| {
+                run["children"].as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>() == 4
+            })
+            .await;
         }
         app.until_asleep(1, MINUTE).await;
         app.advance(MINUTE);
@@ -167,12 +181,7 @@ async fn children_of_several_flows_share_one_run() {
 #[tokio::test]
 async fn where_one_fails_the_next_runs() {
     let (app, shared) = cached(TestApp::new().slots(2)).await;
-    let mut ids = Vec::new();
-    for _ in 0..3 {
-        ids.push(app.submit_with(submit(shared.path(), "fetch", json!({"name": "x"}))).await);
-    }
-    app.until_asleep(1, MINUTE).await;
-    run_another(&app, shared.path()).await;
+    let ids = fetch_x(&app, shared.path(), 3).await;
     app.advance(MINUTE);
     assert_eq!(app.until_final(&ids[0]).await["state"], "failed");
     app.until_asleep(1, MINUTE).await;
@@ -213,14 +222,11 @@ async fn where_one_is_cancelled_the_next_runs_and_one_that_waits_is_cancelled_at
 async fn those_that_wait_go_on_after_a_restart() {
     let (mut app, shared) = cached(TestApp::new().slots(2)).await;
     put(shared.path(), "x");
-    let first = app.submit_with(submit(shared.path(), "fetch", json!({"name": "x"}))).await;
-    app.until_asleep(1, MINUTE).await;
-    let second = app.submit_with(submit(shared.path(), "fetch", json!({"name": "x"}))).await;
-    run_another(&app, shared.path()).await;
+    let ids = fetch_x(&app, shared.path(), 2).await;
     app.restart(Duration::ZERO).await;
     app.until_asleep(1, MINUTE).await;
     app.advance(MINUTE);
-    let (first, second) = (app.until_final(&first).await, app.until_final(&second).await);
+    let (first, second) = (app.until_final(&ids[0]).await, app.until_final(&ids[1]).await);
     assert_eq!(result(&first).0, result(&second).0);
     assert_ne!(first["cached_from"].is_null(), second["cached_from"].is_null(), "one of them ran");
 }
@@ -297,4 +303,41 @@ async fn when_the_original_is_deleted_others_run_again() {
     let third = app.run_with(tea()).await;
     assert_eq!(result(&third), (&json!(2), &Value::Null));
     assert_eq!(result(&app.run_with(tea()).await), (&json!(2), &third["id"]));
+}
+
+#[tokio::test]
+async fn a_rule_that_cannot_be_is_refused_with_its_module() {
+    let app = TestApp::new().start().await;
+    let schema = json!({"type": "object", "properties": {"id": {}}});
+    let table = [
+        (json!({"cache": {"max_age_ms": 0}}), "`cache.max_age_ms` is 0; it goes from 1 to 315360000000 (ten years)"),
+        (json!({"cache": {"max_age_ms": 5}, "kind": "flow"}), "`cache` is of tasks"),
+        (json!({"cache": {"max_age_ms": 5, "key": "{day}"}, "input": schema}), "names the parameter `day`"),
+        (json!({"cache": {"max_age_ms": 5, "scope": "world"}}), "unknown variant `world`"),
+        (json!({"cache": {"max_age": 5}}), "unknown field `max_age`"),
+    ];
+    for (entry, why) in table {
+        let (status, body) = app.try_register("wrong", TextGuest::new("honest").entry(entry.clone()).build()).await;
+        let message = text(&body["error"]["message"]);
+        assert!(status == 400 && message.contains(why), "{entry}: {status} {message}");
+    }
+}
+
+#[test]
+fn the_command_line_marks_what_came_from_the_cache() {
+    let (data, folder) = (data_dir(), tempfile::tempdir().expect("a directory"));
+    let wasm = folder.path().join("honest.wasm");
+    std::fs::write(&wasm, TextGuest::new("honest").entry(json!({"cache": {"max_age_ms": 3_600_000}})).build())
+        .expect("writes");
+    let run = || output(data.path(), &["run", wasm.to_str().expect("UTF-8"), "--json"]);
+    let ids = [run(), run()].map(|output| {
+        assert!(output.status.success(), "{output:?}");
+        let run: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        text(&run["id"])
+    });
+    let shown = String::from_utf8(output(data.path(), &["runs", "show", &ids[1]]).stdout).expect("UTF-8");
+    assert!(shown.contains(&format!("from cache: {}", ids[0])), "{shown}");
+    assert!(shown.contains("1 task run: 1 completed; 0 attempts; 1 from the cache"), "{shown}");
+    let listed = String::from_utf8(output(data.path(), &["runs"]).stdout).expect("UTF-8");
+    assert_eq!(listed.matches("completed from cache").count(), 1, "{listed}");
 }

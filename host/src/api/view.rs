@@ -145,7 +145,8 @@ fn history(run: &Run, attempts: &[Attempt], more: Vec<HistoryItem>) -> Vec<Histo
     let last = attempts.len().saturating_sub(1);
     for (n, attempt) in attempts.iter().enumerate() {
         items.push(HistoryItem { at: attempt.started_at, state: State::Running, reason: None });
-        let is_current = run.cached_from.is_none() && n == last && attempt.number == run.attempt && run.started_at.is_some();
+        let is_current =
+            run.cached_from.is_none() && n == last && attempt.number == run.attempt && run.started_at.is_some();
         if let (Some(at), Some(failure)) = (attempt.finished_at, &attempt.failure)
             && !is_current
             && attempt.state == State::Failed

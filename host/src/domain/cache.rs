@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn a_template_tells_which_parameters_count() {
-        let key = |template, input| rule(Some(template), CacheScope::Global).key_of(&run("a", input), &settings(&[]), None);
+        let key =
+            |template, input| rule(Some(template), CacheScope::Global).key_of(&run("a", input), &settings(&[]), None);
         assert_eq!(key("{a}", json!({"a": 1, "b": 1})), key("{a}", json!({"a": 1, "b": 2})));
         assert_ne!(key("{a}", json!({"a": 1})), key("{a}", json!({"a": 2})));
         // As text, both are `x-y-z`.

@@ -7,10 +7,10 @@ use futures_util::future::BoxFuture;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
-use super::{Worker, cache};
 use super::flow::{FlowRun, Parked};
 use super::live::{Begun, Live, RunLog, ended_attempt, finish};
 use super::slots::Slot;
+use super::{Worker, cache};
 use crate::app::Plan;
 use crate::domain::retry::human_ms;
 use crate::domain::{
