@@ -145,6 +145,20 @@ async fn of_runs_that_do_the_same_at_the_same_time_one_runs_and_the_others_hold_
 }
 
 #[tokio::test]
+async fn more_than_there_is_room_for_wait_on_record() {
+    let (app, shared) = cached(TestApp::new().slots(2)).await;
+    put(shared.path(), "x");
+    let ids = fetch_x(&app, shared.path(), 1003).await;
+    let given_back = app.until(&ids[1002], |run| run["scheduled_at"] != run["created_at"]).await;
+    assert_eq!((&given_back["state"], &given_back["n_attempts"]), (&json!("scheduled"), &json!(0)));
+    app.advance(MINUTE);
+    for id in &ids[1..] {
+        assert_eq!(result(&app.advance_until_final(id, MINUTE).await).1, &json!(ids[0]));
+    }
+    assert_eq!(effects(shared.path()), ["x", "another"]);
+}
+
+#[tokio::test]
 async fn children_of_several_flows_share_one_run() {
     for app in [TestApp::new(), TestApp::new().evict_at_once()] {
         let (app, shared) = cached(app.slots(1)).await;

@@ -6,14 +6,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Mutex as Line, OwnedMutexGuard};
+use tokio::sync::{Mutex as Line, OwnedMutexGuard, Semaphore};
 
 use super::executor::{Attempted, Execution, cancelled, settle, tell};
 use super::live::{Live, end_as};
 use super::slots::Slot;
 use super::{Worker, lock};
-use crate::domain::{CacheKey, CacheRule, CacheScope, Outcome, Run, RunId, State, Transition};
+use crate::domain::{CacheKey, CacheRule, CacheScope, NEVER, Outcome, Run, RunId, State, Transition};
 use crate::store::{Ticket, Write};
+
+/// Top-level runs that wait in memory for others that do the same. What is more is given back, since it would not stop at
+/// as many as there are slots.
+const MAX_WAITING: usize = 1000;
+/// When what was given back is taken again.
+const AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(10);
 
 /// What may be done for a task that may have the result of another.
 pub(super) enum Asked {
@@ -22,14 +28,24 @@ pub(super) enum Asked {
     /// It runs. Those that would do the same wait until its turn is over; none where nobody can tell what is the same.
     Runs(Option<Turn>),
     Cancelled,
+    /// There is no room to wait.
+    Later,
 }
 
 /// Those that would do the same at the moment, by their key: whoever is first in the line has its turn.
-#[derive(Default)]
 pub(super) struct Turns {
     by_key: Mutex<HashMap<CacheKey, Arc<Line<()>>>>,
     /// The place of the last result among all writes.
     last_result: AtomicU64,
+    /// Room for top-level runs that wait.
+    room: Semaphore,
+}
+
+impl Default for Turns {
+    fn default() -> Turns {
+        let (by_key, last_result) = Default::default();
+        Turns { by_key, last_result, room: Semaphore::new(MAX_WAITING) }
+    }
 }
 
 /// A place in a line. Whoever gives it up lets the next one have its turn.
@@ -46,16 +62,15 @@ impl Turn {
         Turn { worker: worker.clone(), key, line: Some(line), turn: None }
     }
 
-    /// Resolves once those that came before have had their turns; calls `waits` where there are any.
-    async fn comes(&mut self, waits: impl FnOnce()) {
+    /// Resolves once those that came before have had their turns. Where there are any, `waits` says whether to wait.
+    async fn comes(&mut self, waits: impl FnOnce() -> bool) -> bool {
         let line = || self.line.clone().expect("it is there until the drop");
-        self.turn = Some(match line().try_lock_owned() {
-            Ok(turn) => turn,
-            Err(_) => {
-                waits();
-                line().lock_owned().await
-            }
-        });
+        self.turn = match line().try_lock_owned() {
+            Ok(turn) => Some(turn),
+            Err(_) if waits() => Some(line().lock_owned().await),
+            Err(_) => None,
+        };
+        self.turn.is_some()
     }
 
     /// What is to be written with the end of the run.
@@ -80,8 +95,8 @@ impl Drop for Turn {
 }
 
 impl Execution<'_> {
-    /// Looks for a result, and waits for those that would do the same; `waits` is called first where there are any.
-    pub(super) async fn ask_cache(&self, rule: &CacheRule, waits: impl FnOnce()) -> Asked {
+    /// Looks for a result, and waits for those that would do the same; `waits` says whether to, where there are any.
+    pub(super) async fn ask_cache(&self, rule: &CacheRule, waits: impl FnOnce() -> bool) -> Asked {
         if self.token.is_cancelled() {
             return Asked::Cancelled;
         }
@@ -93,7 +108,9 @@ impl Execution<'_> {
         tokio::select! {
             biased;
             () = self.token.cancelled() => return Asked::Cancelled,
-            () = turn.comes(waits) => {}
+            has_come = turn.comes(waits) => if !has_come {
+                return Asked::Later;
+            }
         }
         match self.look_up(&key, rule).await {
             Some(run) => Asked::Cached(Box::new(run)),
@@ -128,16 +145,20 @@ impl Execution<'_> {
 pub(super) async fn carry_out(execution: &Execution<'_>, rule: &CacheRule, slot: Slot) {
     let Execution { worker, live, .. } = *execution;
     let clock = &worker.app.clock;
-    let mut slot = Some(slot);
+    let (mut slot, mut room) = (Some(slot), None);
+    // It holds no slot meanwhile, and its attempt has not begun.
+    let put_back = |run: &mut Run| {
+        run.state = State::Scheduled;
+        run.attempt -= 1;
+        run.started_at = None;
+    };
     let waits = || {
-        // It holds no slot meanwhile, and its attempt has not begun.
+        room = worker.turns.room.try_acquire().ok();
+        if room.is_some() {
+            live.record(&worker.app, put_back, []);
+        }
         slot = None;
-        let wait = |run: &mut Run| {
-            run.state = State::Scheduled;
-            run.attempt -= 1;
-            run.started_at = None;
-        };
-        live.record(&worker.app, wait, []);
+        room.is_some()
     };
     let turn = match execution.ask_cache(rule, waits).await {
         Asked::Cached(original) => {
@@ -146,8 +167,18 @@ pub(super) async fn carry_out(execution: &Execution<'_>, rule: &CacheRule, slot:
             return tell(worker, live, ticket).await;
         }
         Asked::Cancelled => return cancel(worker, live).await,
+        Asked::Later => {
+            let later = |run: &mut Run| {
+                put_back(run);
+                run.scheduled_at = clock.now().saturating_add(AGAIN_AFTER).unwrap_or(NEVER);
+                run.worker = None;
+            };
+            let ticket = live.record(&worker.app, later, []);
+            return tell(worker, live, ticket).await;
+        }
         Asked::Runs(turn) => turn,
     };
+    drop(room);
     let slot = match slot {
         Some(slot) => slot,
         None => {

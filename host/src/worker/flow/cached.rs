@@ -10,14 +10,16 @@ impl FlowRun {
     /// Carries out a task whose result may stand for those of others, or theirs for its own.
     pub(super) async fn carry_out_cached(&self, seq: u32, execution: &Execution<'_>, rule: &CacheRule) {
         let (live, clock) = (execution.live, &self.worker.app.clock);
-        let turn = match execution.ask_cache(rule, || {}).await {
+        let turn = match execution.ask_cache(rule, || true).await {
             Asked::Cached(original) => {
                 let now = clock.now();
                 let result = Ok(original.result.clone().unwrap_or_else(|| "null".into()));
                 self.end_in(&mut self.children(), seq, live, &result, |run| end_as(run, &original, now), None);
                 return;
             }
-            Asked::Cancelled => return self.finished(seq, live, State::Cancelled, &Outcome::failed(cancelled())),
+            Asked::Cancelled | Asked::Later => {
+                return self.finished(seq, live, State::Cancelled, &Outcome::failed(cancelled()));
+            }
             Asked::Runs(turn) => turn,
         };
         let (state, outcome) = execution.to_end().await;
