@@ -1,6 +1,7 @@
 //! Plain data and pure rules: no I/O, no clock, nothing else of ours.
 
 pub mod attempt;
+pub mod cache;
 pub mod failure;
 pub mod fingerprint;
 pub mod graph;
@@ -16,6 +17,7 @@ pub mod state;
 pub mod trigger;
 
 pub use attempt::{Attempt, Outcome, Usage};
+pub use cache::{CacheKey, CacheRule, CacheScope};
 pub use failure::{Failure, FailureKind};
 pub use http::HttpGrant;
 pub use ids::{Digest, RunId};

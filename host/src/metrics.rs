@@ -126,7 +126,7 @@ impl Metrics {
     pub fn finished(&self, run: &Run) {
         let of_kind = &self.of_kind[index(&KINDS, run.kind)];
         of_kind.finished[index(&FINAL_STATES, run.state)].inc();
-        if let (Some(from), Some(to)) = (run.started_at, run.finished_at) {
+        if let (Some(from), Some(to), None) = (run.started_at, run.finished_at, run.cached_from) {
             of_kind.duration.observe_us((to.as_microsecond() - from.as_microsecond()).max(0) as u64);
         }
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::journal::JournalEntry;
-use crate::domain::{Attempt, Failure, Kind, Run, RunId, ShownState, State, StateCounts, Trigger};
+use crate::domain::{Attempt, CacheKey, Failure, Kind, Run, RunId, ShownState, State, StateCounts, Trigger};
 use crate::error::{Error, ErrorKind};
 
 pub use sqlite::{LogFilter, Store, StoreError};
@@ -70,6 +70,11 @@ pub enum Write {
     TakeSignal {
         no: i64,
         at: Timestamp,
+    },
+    /// A run's result stands for those of runs that have the same key.
+    Result {
+        key: CacheKey,
+        run_id: RunId,
     },
     /// What a flow was told.
     Journal {

@@ -179,6 +179,7 @@ impl Sender {
             KeyValue::new("tarefa.memory_peak_bytes", run.usage.memory_peak_bytes as i64),
         ];
         attributes.extend(run.label.map(|label| KeyValue::new("tarefa.label", label)));
+        attributes.extend(run.cached_from.map(|id| KeyValue::new("tarefa.cached_from", id.to_string())));
         attributes.extend(failure.map(|failure| KeyValue::new("tarefa.failure.kind", failure.kind.name())));
         let trace_id = TraceId::from_bytes(*root.as_bytes());
         let (flags, state) = (TraceFlags::SAMPLED, TraceState::NONE);

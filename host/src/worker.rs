@@ -1,6 +1,7 @@
 //! The worker: takes due runs and carries them out, as many at once as there are slots.
 
 mod alone;
+mod cache;
 mod executor;
 mod flow;
 mod live;
@@ -25,6 +26,7 @@ use crate::app::App;
 use crate::domain::{Kind, RunId};
 use crate::events::CancelRequest;
 use crate::store::{Claim, Claimed, Store, StoreError};
+use cache::Turns;
 use flow::FlowRun;
 use live::Live;
 use slots::{Slot, Slots};
@@ -69,6 +71,8 @@ pub struct Worker {
     /// Runs that began a moment ago, and may not be on record yet.
     young: Mutex<Vec<Arc<Live>>>,
     young_added: Notify,
+    /// Tasks that would do the same, one after the other.
+    turns: Turns,
     /// After which wait a flow gives its sandbox back.
     evict_after: Duration,
     /// Held by who has, or waits for, all slots.
@@ -117,6 +121,7 @@ impl Worker {
             parked: Mutex::default(),
             young: Mutex::default(),
             young_added: Notify::new(),
+            turns: Turns::default(),
             evict_after: config.evict_after,
             alone: tokio::sync::Mutex::default(),
             short: Notify::new(),

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use serde_json::{Value, json};
-use tarefa::domain::State;
+use tarefa::domain::{DirMode, State};
 
 use crate::app::{Running, TestApp, text};
 use crate::process::{Process, data_dir, output};
@@ -66,6 +66,20 @@ async fn listed(app: &Running, id: &str) -> Value {
 async fn assert_crashed(app: &Running, id: &str) {
     let run = listed(app, id).await;
     assert_eq!((&run["state"], &run["failure"]["kind"]), (&json!("crashed"), &json!("corrupt_record")), "{run}");
+}
+
+#[tokio::test]
+async fn a_result_that_was_changed_on_disk_stands_for_no_other() {
+    let shared = tempfile::tempdir().expect("a directory");
+    let mut app = TestApp::new().allow_dir(shared.path(), DirMode::Rw).start().await;
+    app.register("cached").await;
+    let grants = json!({"dirs": [{"host": shared.path(), "guest": "/data", "mode": "rw"}]});
+    let quote = json!({"module": "cached", "entry": "quote", "parameters": {"item": "tea"}, "grants": grants});
+    app.run_with(quote.clone()).await;
+    stopped_and_changed(&mut app, "a fair price for tea", LETTER).await;
+    let again = app.run_with(quote.clone()).await;
+    assert_eq!((&again["result"], &again["cached_from"]), (&json!("a fair price for tea"), &Value::Null));
+    assert_eq!(app.run_with(quote).await["cached_from"], again["id"]);
 }
 
 #[tokio::test]

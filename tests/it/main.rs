@@ -4,6 +4,7 @@
 mod api;
 mod app;
 mod backup;
+mod cache;
 mod cancel;
 mod chance;
 mod cli;

@@ -45,7 +45,22 @@
 //! `title = "…"`, `description = "…"` (else the doc comment), `retries = 3`, `retry_delay = "2s"` or a list
 //! `["1s", "5s"]`, `backoff = "exponential"`, `max_delay = "1m"`, `jitter = 0.2`, `timeout = "30s"`,
 //! `run_name = "process(id={id})"`, `tags = ["a"]`, `limits(fuel = 1_000_000, memory = "64MiB", timeout = "30s",
-//! output = "1MiB", log = "1MiB", children = 100)`, and of flows `durable = false`. An argument may have `#[default(value)]` and a doc comment.
+//! output = "1MiB", log = "1MiB", children = 100)`, of tasks `cache = "1h"`, `cache_key = "{id}"` and
+//! `cache_scope = "global"`, and of flows `durable = false`. An argument may have `#[default(value)]` and a doc comment.
+//!
+//! # Results that are kept
+//!
+//! With `#[task(cache = "1h")]` a run that would do the same as one that completed within the last hour does not run: it
+//! is `completed` with that one's result and label, and names it. Runs would do the same where the module and its
+//! version, the entry and all arguments are the same, and so are the deployment and what the run is granted. Those that
+//! come while one of them runs wait for it; where that one fails, the next one runs.
+//!
+//! - `cache_key = "{customer}-{day}"`: only these arguments must be equal.
+//! - `cache_scope = "global"`: deployment and grants do not matter.
+//!
+//! Failures are not kept. A flow that is retried takes over what its tasks came to, however old that is; one that is
+//! retried from the start runs them again, for which the cache holds as for any other run. What a task does besides
+//! returning a result, such as writing a file, is not done again.
 //!
 //! # Types
 //!

@@ -63,6 +63,8 @@ CREATE TABLE runs (
     reuse_from INTEGER NOT NULL DEFAULT 1,
     -- Of a child: the run of an earlier generation whose result it has.
     reused_from BLOB,
+    -- Of a task: the run whose result it has from the cache.
+    cached_from BLOB,
     -- Of a child: a checksum of what the flow asked for.
     request_sum INTEGER,
     -- Of a child NULL: it is the flow.
@@ -114,6 +116,14 @@ CREATE TABLE idempotency_keys (
     run_id BLOB NOT NULL,
     PRIMARY KEY (module, entry, key)
 ) STRICT, WITHOUT ROWID;
+
+-- Which run's result stands for those of runs that would do the same, the newest of each key.
+CREATE TABLE cache (
+    key BLOB PRIMARY KEY CHECK (length(key) = 32),
+    run_id BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX cache_of_run ON cache (run_id);
 
 -- Attempts that were not the last of their run: the last one stands in the run's own row.
 CREATE TABLE attempts (

@@ -228,6 +228,8 @@ pub struct RunSummary {
     pub retry_of: Option<RunId>,
     /// Of a flow's child: the run of an earlier generation whose result it has.
     pub reused_from: Option<RunId>,
+    /// Of a task: the run whose result it has from the cache; that one may have been deleted since.
+    pub cached_from: Option<RunId>,
     /// When it was retried by request last.
     pub retried_at: Option<Timestamp>,
     pub n_attempts: u32,

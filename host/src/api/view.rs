@@ -41,6 +41,7 @@ pub(crate) fn summary(app: &App, run: &Run) -> Result<RunSummary> {
         children: children(app, run)?,
         retry_of: run.retry_of,
         reused_from: run.reused_from,
+        cached_from: run.cached_from,
         retried_at: run.retried_at,
         n_attempts: run.attempt,
         created_at: run.created_at,
@@ -112,6 +113,10 @@ pub(super) fn raw(json: &str) -> Result<Box<RawValue>> {
 
 /// All attempts: those on record, and the last, which the run's own row tells.
 fn attempts(app: &App, run: &Run) -> Result<Vec<Attempt>> {
+    // What came from the cache had no attempt that came to it.
+    if run.cached_from.is_some() {
+        return Ok(app.store.attempts(run.id)?);
+    }
     // The first attempt stands in the run's row while it is the last, too.
     let only_one = run.attempt == 1 && run.started_at.is_some();
     let mut attempts = if only_one { Vec::new() } else { app.store.attempts(run.id)? };
@@ -140,7 +145,8 @@ fn history(run: &Run, attempts: &[Attempt], more: Vec<HistoryItem>) -> Vec<Histo
     let last = attempts.len().saturating_sub(1);
     for (n, attempt) in attempts.iter().enumerate() {
         items.push(HistoryItem { at: attempt.started_at, state: State::Running, reason: None });
-        let is_current = n == last && attempt.number == run.attempt && run.started_at.is_some();
+        let is_current =
+            run.cached_from.is_none() && n == last && attempt.number == run.attempt && run.started_at.is_some();
         if let (Some(at), Some(failure)) = (attempt.finished_at, &attempt.failure)
             && !is_current
             && attempt.state == State::Failed
@@ -153,7 +159,8 @@ fn history(run: &Run, attempts: &[Attempt], more: Vec<HistoryItem>) -> Vec<Histo
     if let Some(at) = run.finished_at
         && !more.iter().any(|item| item.state == run.state && item.at == at)
     {
-        let reason = run.failure.as_deref().map(|failure| failure.message.clone());
+        let cached = run.cached_from.map(|id| format!("from the cache: run `{id}`"));
+        let reason = cached.or(run.failure.as_deref().map(|failure| failure.message.clone()));
         items.push(HistoryItem { at, state: run.state, reason });
     }
     items.extend(more);

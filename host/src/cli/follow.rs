@@ -232,7 +232,9 @@ pub(super) fn ended(out: &Output, run: &RunSummary) -> String {
     if let Some(label) = &run.label {
         text += &format!(" ({})", harmless(label, 0));
     }
-    if let Some(duration) = run_duration(run, Timestamp::now()) {
+    if run.cached_from.is_some() {
+        text += " from the cache";
+    } else if let Some(duration) = run_duration(run, Timestamp::now()) {
         text += if run.state == State::Completed { " in " } else { " after " };
         text += &duration;
     }

@@ -3,7 +3,7 @@
 use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, presets};
 
 use super::output::{Colour, Output, state_colour};
-use crate::domain::State;
+use crate::api::shapes::RunSummary;
 
 /// A column's title and what is in it.
 pub(super) struct Column(pub(super) &'static str, pub(super) Cells);
@@ -47,12 +47,15 @@ pub(super) fn layout(out: &Output, columns: &[Column], rows: Vec<Vec<Cell>>) -> 
     lines.join("\n")
 }
 
-pub(super) fn state_cell(out: &Output, state: State, label: Option<&str>) -> Cell {
-    let text = match label {
-        Some(label) => format!("{} ({})", state.as_str(), super::format::harmless(label, 0)),
-        None => state.as_str().to_owned(),
-    };
-    paint(out, Cell::new(text), state_colour(state))
+pub(super) fn state_cell(out: &Output, run: &RunSummary) -> Cell {
+    let mut text = run.state.as_str().to_owned();
+    if let Some(label) = &run.label {
+        text += &format!(" ({})", super::format::harmless(label, 0));
+    }
+    if run.cached_from.is_some() {
+        text += " from cache";
+    }
+    paint(out, Cell::new(text), state_colour(run.state))
 }
 
 fn paint(out: &Output, cell: Cell, colour: Colour) -> Cell {

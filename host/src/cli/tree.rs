@@ -27,6 +27,7 @@ pub(super) struct Totals {
     by_state: [u64; State::ALL.len()],
     attempts: u64,
     retries: u64,
+    from_cache: u64,
 }
 
 impl Tree {
@@ -46,6 +47,7 @@ impl Tree {
         for run in self.children.values().flatten().chain([&self.root]).filter(|run| run.kind == Kind::Task) {
             totals.tasks += 1;
             totals.by_state[run.state as usize] += 1;
+            totals.from_cache += u64::from(run.cached_from.is_some());
             totals.attempts += u64::from(run.n_attempts);
             totals.retries += u64::from(run.n_attempts.saturating_sub(1));
         }
@@ -106,7 +108,7 @@ async fn all_children(client: &Client, flow: RunId) -> Result<Vec<RunSummary>> {
 fn row(out: &Output, lines: String, run: &RunSummary, now: Timestamp) -> Vec<Cell> {
     vec![
         Cell::new(format!("{lines}{}", harmless(&run.name, 0))),
-        state_cell(out, run.state, run.label.as_deref()),
+        state_cell(out, run),
         Cell::new(run.n_attempts),
         Cell::new(run_duration(run, now).unwrap_or_default()),
         Cell::new(if run.usage.fuel > 0 { si(run.usage.fuel) } else { String::new() }),
@@ -123,7 +125,11 @@ impl std::fmt::Display for Totals {
         let states: Vec<String> =
             states.map(|(state, count)| format!("{} {}", thousands(count), state.as_str())).collect();
         write!(f, "{}: {}", counted(self.tasks, "task run", "task runs"), states.join(", "))?;
-        write!(f, "; {}", attempts(self.attempts, self.retries))
+        write!(f, "; {}", attempts(self.attempts, self.retries))?;
+        match self.from_cache {
+            0 => Ok(()),
+            n => write!(f, "; {} from the cache", thousands(n)),
+        }
     }
 }
 
@@ -138,7 +144,7 @@ pub(super) mod tests {
             "id": format!("00000000-0000-8000-8000-00000000000{no}"), "kind": kind, "module": "m", "digest": "d",
             "entry": "e", "title": "t", "name": name, "deployment": null, "trigger": "api", "tags": [], "parent_id": null, "generation": null, "seq": null,
             "state": state, "waiting_for": null, "label": null, "failure": null,
-            "result_preview": null, "children": {}, "retry_of": null, "reused_from": null, "retried_at": null, "n_attempts": n_attempts,
+            "result_preview": null, "children": {}, "retry_of": null, "reused_from": null, "cached_from": null, "retried_at": null, "n_attempts": n_attempts,
             "created_at": "2026-01-01T00:00:00Z", "scheduled_at": "2026-01-01T00:00:00Z",
             "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:00:02Z",
             "usage": {"fuel": 1200 * no, "memory_peak_bytes": 1, "duration_ms": 2000.0},

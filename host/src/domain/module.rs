@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Digest, LimitsPatch, Retries};
+use super::{CacheRule, Digest, LimitsPatch, Retries};
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -71,6 +71,9 @@ pub struct Entry {
     /// that it is called: times, random numbers and the ends of its children are those on record.
     #[serde(skip_serializing_if = "is_true", default = "yes")]
     pub durable: bool,
+    /// Of a task.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cache: Option<CacheRule>,
 }
 
 fn yes() -> bool {
@@ -96,6 +99,7 @@ impl Entry {
             limits: LimitsPatch::default(),
             tags: Vec::new(),
             durable: true,
+            cache: None,
         }
     }
 

@@ -85,6 +85,8 @@ pub struct Run {
     pub reuse_from: u32,
     /// Of a child: the run of an earlier generation whose result it has.
     pub reused_from: Option<RunId>,
+    /// Of a task: the run whose result it has from the cache.
+    pub cached_from: Option<RunId>,
     /// Of a child: a checksum of what the flow asked for.
     pub request_sum: Option<i64>,
 }
@@ -139,6 +141,7 @@ impl Run {
             wake_at: None,
             reuse_from: 1,
             reused_from: None,
+            cached_from: None,
             request_sum: None,
         }
     }

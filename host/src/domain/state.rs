@@ -103,7 +103,7 @@ impl From<State> for ShownState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitingFor {
-    /// A slot, or the runs whose output it takes.
+    /// A slot, the runs whose output it takes, or one that does the same, whose result is to stand for its own.
     Slot,
     Retry,
     /// A time, until which it sleeps.

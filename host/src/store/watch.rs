@@ -33,6 +33,7 @@ impl Changed {
             Write::Attempt { .. }
             | Write::History { .. }
             | Write::Journal { .. }
+            | Write::Result { .. }
             | Write::Release { .. }
             | Write::TakeSignal { .. } => None,
         }

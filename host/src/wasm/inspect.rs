@@ -136,6 +136,9 @@ fn check_description(description: &Description, caps: &LimitCaps) -> std::result
         if let Some(schema) = &entry.input {
             Schema::compile(schema).map_err(of_entry)?;
         }
+        if let Some(rule) = &entry.cache {
+            rule.check(entry.kind, entry.input.as_ref()).map_err(of_entry)?;
+        }
     }
     Ok(())
 }

@@ -156,7 +156,7 @@ impl Execution<'_> {
         slept
     }
 
-    async fn permit(&self) -> Result<Slot, Failure> {
+    pub(super) async fn permit(&self) -> Result<Slot, Failure> {
         match self.plan.entry().kind {
             Kind::Task => tokio::select! {
                 biased;

@@ -1,6 +1,7 @@
 //! One execution of a flow: what its guest asks for, and the children that come of it.
 
 mod attempt;
+mod cached;
 mod children;
 mod evict;
 mod host;
@@ -27,6 +28,7 @@ use crate::app::Version;
 use crate::domain::ids::Family;
 use crate::domain::run::Parent;
 use crate::domain::{Failure, FailureKind, Kind, Outcome, Run, RunId, SettingsPatch, State, StateCounts};
+use crate::store::{Ticket, Write};
 use children::{Children, Interest, Kept, Work};
 pub(super) use evict::Parked;
 use past::TakenOver;
@@ -223,7 +225,7 @@ impl FlowRun {
         if self.has_earlier.load(Ordering::Relaxed) && self.take_over(&mut self.children(), seq, &live) {
             return;
         }
-        let (state, outcome) = Execution {
+        let execution = Execution {
             worker: &self.worker,
             live: &live,
             plan: &plan,
@@ -232,9 +234,11 @@ impl FlowRun {
             inherited: &self.inherited,
             above: Some(self),
             claim: self.worker.next_claim(),
+        };
+        if let Some(rule) = &plan.entry().cache {
+            return Box::pin(self.carry_out_cached(seq, &execution, rule)).await;
         }
-        .to_end()
-        .await;
+        let (state, outcome) = execution.to_end().await;
         self.finished(seq, &live, state, &outcome);
     }
 
@@ -242,10 +246,10 @@ impl FlowRun {
     fn finished(&self, seq: u32, live: &Live, state: State, outcome: &Outcome) {
         let now = self.worker.app.clock.now();
         let mut children = self.children();
-        self.end_in(&mut children, seq, live, &outcome.result, |run| finish(run, state, outcome, now));
+        self.end_in(&mut children, seq, live, &outcome.result, |run| finish(run, state, outcome, now), None);
     }
 
-    /// As `finished`, with `end` to enter the end into the run.
+    /// As `finished`, with `end` to enter the end into the run, and what is to be written with it.
     fn end_in(
         &self,
         children: &mut Children,
@@ -253,7 +257,8 @@ impl FlowRun {
         live: &Live,
         result: &Result<Arc<str>, Failure>,
         end: impl FnOnce(&mut Run),
-    ) {
+        more: Option<Write>,
+    ) -> Option<Ticket> {
         // What ends since its flow does is nothing that the flow's guest is told.
         let no = (!self.token.is_cancelled()).then(|| children.next_no());
         let mut ended = (State::Completed, Timestamp::MIN, false);
@@ -262,9 +267,7 @@ impl FlowRun {
             run.event_no = no;
             ended = (run.state, run.finished_at.unwrap_or_default(), run.reused_from.is_some());
         };
-        let Some(ticket) = live.record(&self.worker.app, end, []) else {
-            return;
-        };
+        let ticket = live.record(&self.worker.app, end, more)?;
         let (state, at, is_reused) = ended;
         let kept = children.keep(result);
         let end = children::End { kept, ticket, at, is_told: no.is_some(), is_reused };
@@ -274,6 +277,7 @@ impl FlowRun {
         if children.concerns_the_flow(seq) {
             self.progress.notify_one();
         }
+        Some(ticket)
     }
 
     /// A finished child's result; read back from the store where it is not kept in memory.

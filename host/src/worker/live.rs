@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::lock;
 use crate::app::App;
 use crate::clock::Clock;
-use crate::domain::{Attempt, Kind, Outcome, Run, RunId, State};
+use crate::domain::{Attempt, Kind, Outcome, Run, RunId, State, Usage};
 use crate::store::{LogLine, MAX_RESCUES, Store, Write};
 use crate::wasm::{Level, LogSink};
 
@@ -151,6 +151,23 @@ pub(super) fn copy_end(run: &mut Run, old: &Run, origin: RunId) {
     run.label = old.label.clone();
     run.children = old.children.clone();
     run.result = old.result.clone();
+    run.cached_from = old.cached_from;
+}
+
+/// Ends a run that needs no attempt with the result that another one came to.
+pub(super) fn end_as(run: &mut Run, original: &Run, now: Timestamp) {
+    if run.state == State::Running {
+        // The attempt that it was taken for is not made.
+        run.attempt -= 1;
+    }
+    run.state = State::Completed;
+    run.cached_from = Some(original.id);
+    run.started_at = Some(now);
+    run.finished_at = Some(now);
+    run.usage = Usage::default();
+    run.failure = None;
+    run.label = original.label.clone();
+    run.result = original.result.clone();
 }
 
 /// Enters the end of the last attempt into a run.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Worker;
 use super::executor::{Attempted, Execution, our_mistake, schedule};
 use super::flow::Parked;
 use super::live::{Live, ended_attempt, finish};
 use super::slots::Slot;
+use super::{Worker, cache};
 use crate::domain::{Failure, FailureKind, Outcome, Run, RunId, State, Transition};
 use crate::store::{Claimed, Ticket, Write};
 
@@ -36,6 +36,9 @@ pub(super) async fn carry_out(
                 above: None,
                 claim,
             };
+            if let Some(rule) = &plan.entry().cache {
+                return Box::pin(cache::carry_out(&execution, rule, permit)).await;
+            }
             match execution.attempt(permit, resumed).await {
                 Attempted::Over(outcome, log) => {
                     let transition = execution.after(&outcome, &log);
@@ -49,15 +52,21 @@ pub(super) async fn carry_out(
             (Outcome::failed(failure), Transition::Final(State::Failed))
         }
     };
-    settle(worker, &live, &outcome, transition).await;
+    settle(worker, &live, &outcome, transition, None).await;
 }
 
-/// Puts the end of a top-level run's attempt on record, and tells who waits for it.
-async fn settle(worker: &Arc<Worker>, live: &Live, outcome: &Outcome, transition: Transition) {
+/// Puts the end of a top-level run's attempt on record, with `more`, and tells who waits for it.
+pub(super) async fn settle(
+    worker: &Arc<Worker>,
+    live: &Live,
+    outcome: &Outcome,
+    transition: Transition,
+    more: Option<Write>,
+) {
     let now = worker.app.clock.now();
     let run = live.run();
     let ticket = match transition {
-        Transition::Final(state) => live.record(&worker.app, |run| finish(run, state, outcome, now), []),
+        Transition::Final(state) => live.record(&worker.app, |run| finish(run, state, outcome, now), more),
         Transition::Retry { at, .. } => {
             let ended = ended_attempt(&run, outcome, now);
             let retry = |run: &mut Run| {
@@ -91,7 +100,7 @@ async fn park(worker: &Arc<Worker>, live: &Live, parked: &Parked) {
 }
 
 /// Tells who waits for a run what became of it, once that is on record.
-async fn tell(worker: &Arc<Worker>, live: &Live, ticket: Option<Ticket>) {
+pub(super) async fn tell(worker: &Arc<Worker>, live: &Live, ticket: Option<Ticket>) {
     let run = live.run();
     if let Some(ticket) = ticket {
         worker.store().on_record(ticket).await;
@@ -109,6 +118,6 @@ async fn tell(worker: &Arc<Worker>, live: &Live, ticket: Option<Ticket>) {
 pub(super) async fn crash(worker: &Arc<Worker>, id: RunId) {
     if let Ok(Some(run)) = worker.store().run(id) {
         let outcome = Outcome::failed(our_mistake());
-        settle(worker, &Live::new(run, true), &outcome, Transition::Final(State::Crashed)).await;
+        settle(worker, &Live::new(run, true), &outcome, Transition::Final(State::Crashed), None).await;
     }
 }

@@ -1,6 +1,6 @@
 //! What stands in the parentheses of `#[task(…)]` and `#[flow(…)]`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use syn::meta::ParseNestedMeta;
 use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
@@ -21,6 +21,9 @@ const KNOWN: &[&str] = &[
     "tags",
     "limits",
     "durable",
+    "cache",
+    "cache_key",
+    "cache_scope",
 ];
 const KNOWN_LIMITS: &[&str] = &["fuel", "memory", "timeout", "output", "log", "children"];
 const MAX_RETRIES: u64 = 1_000;
@@ -35,6 +38,10 @@ pub(crate) struct Attributes {
     pub(crate) retries: Vec<(&'static str, String)>,
     pub(crate) limits: Vec<(&'static str, String)>,
     pub(crate) durable: Option<LitBool>,
+    pub(crate) cache: Vec<(&'static str, String)>,
+    pub(crate) cache_key: Option<LitStr>,
+    /// Where the first attribute of the cache stands.
+    pub(crate) cache_at: Option<Span>,
     seen: Vec<String>,
 }
 
@@ -49,6 +56,11 @@ impl Attributes {
         {
             let message = "`backoff = \"exponential\"` doubles a single `retry_delay`; a list says every delay itself";
             return Err(Error::new(proc_macro2::Span::call_site(), message));
+        }
+        if let Some(at) = attributes.cache_at
+            && !attributes.seen.iter().any(|name| name == "cache")
+        {
+            return Err(Error::new(at, "this says more of `cache = \"1h\"`, which is missing"));
         }
         Ok(attributes)
     }
@@ -65,15 +77,30 @@ impl Attributes {
             "tags" => self.tags = Some(tags(meta)?),
             "retries" => self.retries.push(("max", retries(meta)?)),
             "retry_delay" => self.retries.push(("delay_ms", delays(meta)?)),
-            "backoff" => self.retries.push(("backoff", backoff(meta)?)),
+            "backoff" => self.retries.push(("backoff", one_of(meta, "backoff", &["fixed", "exponential"])?)),
             "max_delay" => self.retries.push(("max_delay_ms", duration(meta)?)),
             "jitter" => self.retries.push(("jitter", jitter(meta)?)),
             "timeout" => self.limit("timeout_ms", meta, duration)?,
+            "cache" | "cache_key" | "cache_scope" => self.take_cache(&name, meta)?,
             "durable" => self.durable = Some(meta.value()?.parse()?),
             "limits" => meta.parse_nested_meta(|limit| self.take_limit(&limit))?,
             _ => return Err(not_one_of(span_of(meta), "attribute", &name, KNOWN)),
         }
         self.seen.push(name);
+        Ok(())
+    }
+
+    fn take_cache(&mut self, name: &str, meta: &ParseNestedMeta) -> Result<()> {
+        self.cache_at.get_or_insert(span_of(meta));
+        match name {
+            "cache" => self.cache.push(("max_age_ms", max_age(meta)?)),
+            "cache_scope" => self.cache.push(("scope", one_of(meta, "scope", &["deployment", "global"])?)),
+            _ => {
+                let template = text(meta, 200)?;
+                self.cache.push(("key", json_string(&template.value())));
+                self.cache_key = Some(template);
+            }
+        }
         Ok(())
     }
 
@@ -129,6 +156,14 @@ fn duration(meta: &ParseNestedMeta) -> Result<String> {
     Ok(duration_ms(&duration_literal(meta.value()?)?)?.to_string())
 }
 
+fn max_age(meta: &ParseNestedMeta) -> Result<String> {
+    let literal = duration_literal(meta.value()?)?;
+    match duration_ms(&literal)? {
+        0 => Err(Error::new(literal.span(), "a result is kept for 1 ms at least; leave `cache` out to keep none")),
+        ms => Ok(ms.to_string()),
+    }
+}
+
 fn duration_literal(input: ParseStream) -> Result<LitStr> {
     let help = "expected a duration in quotes, such as \"2s\" or \"500ms\"";
     input.parse().map_err(|error: Error| Error::new(error.span(), help))
@@ -158,11 +193,12 @@ fn delays(meta: &ParseNestedMeta) -> Result<String> {
     Ok(format!("[{}]", list.join(",")))
 }
 
-fn backoff(meta: &ParseNestedMeta) -> Result<String> {
+fn one_of(meta: &ParseNestedMeta, what: &str, words: &[&str]) -> Result<String> {
     let literal: LitStr = meta.value()?.parse()?;
-    match literal.value().as_str() {
-        word @ ("fixed" | "exponential") => Ok(json_string(word)),
-        other => Err(not_one_of(literal.span(), "backoff", other, &["fixed", "exponential"])),
+    let word = literal.value();
+    match words.contains(&word.as_str()) {
+        true => Ok(json_string(&word)),
+        false => Err(not_one_of(literal.span(), what, &word, words)),
     }
 }
 

@@ -4,7 +4,7 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, Expr, ExprLit, Ident, ItemFn, Lit, Meta, Result, ReturnType, Type};
+use syn::{Attribute, Error, Expr, ExprLit, Ident, ItemFn, Lit, LitStr, Meta, Result, ReturnType, Type};
 
 use crate::attributes::Attributes;
 use crate::literals::{json_string, placeholders};
@@ -23,11 +23,21 @@ pub(crate) fn entry(kind: Kind, attributes: TokenStream, item: TokenStream) -> R
     signature::check(&function)?;
     let parameters = signature::parameters(&function)?;
     let attributes = Attributes::parse(attributes)?;
-    check_run_name(&attributes, &parameters)?;
+    if let Some(template) = &attributes.run_name {
+        check_template("run name", template, &parameters)?;
+    }
+    if let Some(template) = &attributes.cache_key {
+        check_template("cache key", template, &parameters)?;
+    }
     if kind == Kind::Task
         && let Some(durable) = &attributes.durable
     {
         return Err(Error::new(durable.span(), "`durable` is of flows; a task whose worker is lost runs again"));
+    }
+    if kind == Kind::Flow
+        && let Some(at) = attributes.cache_at
+    {
+        return Err(Error::new(at, "a cache is of tasks; the tasks that a flow submits may have one each"));
     }
 
     let constants = constants(kind, &function, &attributes);
@@ -37,13 +47,12 @@ pub(crate) fn entry(kind: Kind, attributes: TokenStream, item: TokenStream) -> R
     Ok(quote!(#functions #entry))
 }
 
-fn check_run_name(attributes: &Attributes, parameters: &[Parameter]) -> Result<()> {
-    let Some(template) = &attributes.run_name else { return Ok(()) };
-    for name in placeholders(template)? {
+fn check_template(what: &str, template: &LitStr, parameters: &[Parameter]) -> Result<()> {
+    for name in placeholders(what, template)? {
         if !parameters.iter().any(|parameter| parameter.name == name) {
             let known = parameters.iter().map(|known| format!("`{}`", known.name)).collect::<Vec<_>>().join(", ");
             let known = if known.is_empty() { "there are none".to_owned() } else { format!("there are {known}") };
-            return Err(Error::new(template.span(), format!("the run name has no argument `{name}` to show; {known}")));
+            return Err(Error::new(template.span(), format!("the {what} has no argument `{name}` to show; {known}")));
         }
     }
     Ok(())
@@ -67,6 +76,7 @@ fn constants(kind: Kind, function: &ItemFn, attributes: &Attributes) -> String {
     member("run_name", attributes.run_name.as_ref().map(|template| json_string(&template.value())));
     member("retries", object(&attributes.retries));
     member("limits", object(&attributes.limits));
+    member("cache", object(&attributes.cache));
     member("tags", attributes.tags.clone());
     member("durable", attributes.durable.as_ref().map(|durable| durable.value.to_string()));
     format!("{{{}}}", members.join(","))

@@ -57,10 +57,10 @@ fn sum_of_parts(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     Some(sum)
 }
 
-/// The arguments that a run-name template names: `process(id={id})` names `id`.
-pub(crate) fn placeholders(template: &LitStr) -> Result<Vec<String>> {
+/// The arguments that a template names: the run name `process(id={id})` names `id`.
+pub(crate) fn placeholders(what: &str, template: &LitStr) -> Result<Vec<String>> {
     let text = template.value();
-    let unclosed = || Error::new(template.span(), "a `{` in the run name has no matching `}`");
+    let unclosed = || Error::new(template.span(), format!("a `{{` in the {what} has no matching `}}`"));
     let mut names = Vec::new();
     let mut rest = text.as_str();
     while let Some(start) = rest.find('{') {

@@ -47,6 +47,18 @@ fn a_run_name_shows_arguments_only() {
 }
 
 #[test]
+fn a_cache_is_of_tasks_and_has_a_time() {
+    refused("cache = \"1 parsec\"", PLAIN, "is not a duration", "\"1 parsec\"");
+    refused("cache = \"0s\"", PLAIN, "1 ms at least", "\"0s\"");
+    refused("cache_key = \"{id}\"", PLAIN, "`cache = \"1h\"`, which is missing", "cache_key");
+    refused("cache = \"1h\", cache_key = \"{n}\"", PLAIN, "the cache key has no argument `n`", "\"{n}\"");
+    refused("cache = \"1h\", cache_key = \"{id\"", PLAIN, "in the cache key has no matching `}`", "\"{id\"");
+    refused("cache = \"1h\", cache_scope = \"world\"", PLAIN, "unknown scope `world`", "\"world\"");
+    let flow = entry(Kind::Flow, "cache = \"1h\"".parse().unwrap(), PLAIN.parse().unwrap());
+    assert!(flow.unwrap_err().to_string().contains("a cache is of tasks"));
+}
+
+#[test]
 fn functions_that_cannot_be_entries_are_refused() {
     refused("", "async fn f() {}", "cannot be `async`", "async");
     refused("", "unsafe fn f() {}", "cannot be `unsafe`", "unsafe");

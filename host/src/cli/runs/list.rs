@@ -128,7 +128,7 @@ fn row(context: &Context, run: &RunSummary, now: Timestamp) -> Vec<Cell> {
         Cell::new(short_id(run.id)),
         Cell::new(harmless(&run.name, 0)),
         Cell::new(format!("{}/{}", run.module, run.entry)),
-        state_cell(&context.out, run.state, run.label.as_deref()),
+        state_cell(&context.out, run),
         Cell::new(run.n_attempts),
         Cell::new(run.started_at.map(date).unwrap_or_default()),
         Cell::new(run_duration(run, now).unwrap_or_default()),

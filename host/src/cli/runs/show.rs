@@ -52,6 +52,9 @@ fn header(run: &RunShape, context: &Context) -> Result<()> {
     if let Some(old) = summary.reused_from {
         field("result of", old.to_string())?;
     }
+    if let Some(original) = summary.cached_from {
+        field("from cache", original.to_string())?;
+    }
     if run.superseded {
         field("superseded", "by a newer attempt of its flow".to_owned())?;
     }

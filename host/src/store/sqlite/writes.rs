@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Result, params};
 
+use super::cache::keep_result;
 use super::journal::journal_sum;
 use super::rows::{Json, micros, usage_us};
 use crate::domain::fingerprint::checksum;
@@ -44,6 +45,7 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<()> {
             .prepare_cached("UPDATE signals SET taken_at = ? WHERE no = ?")?
             .execute(params![micros(*at), no])
             .map(drop),
+        Write::Result { key, run_id } => keep_result(connection, key, *run_id),
         Write::Release { parent, generation } => {
             let family = RunId::children(*parent, *generation);
             connection
@@ -104,9 +106,9 @@ pub(super) fn insert_run(connection: &Connection, run: &Run) -> Result<()> {
                 input_sum, settings, upstream, idempotency_key, state, generation, attempt, rescues, result, result_sum,
                 failure, label, created_at, scheduled_at, started_at, finished_at, fuel, memory_peak_bytes, duration_us,
                 worker_id, result_preview, child_states, trigger, deployment, retry_of, event_no, journal_version,
-                wake_at, reused_from, request_sum)
+                wake_at, reused_from, request_sum, cached_from)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-                ?, ?, ?, ?, ?, ?)",
+                ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             run.id.as_bytes(),
@@ -150,6 +152,7 @@ pub(super) fn insert_run(connection: &Connection, run: &Run) -> Result<()> {
             run.wake_at.map(micros),
             run.reused_from.as_ref().map(RunId::as_bytes),
             run.request_sum,
+            run.cached_from.as_ref().map(RunId::as_bytes),
         ])
         .map(drop)
 }
@@ -168,7 +171,8 @@ pub(super) fn update_run(connection: &Connection, run: &Run) -> Result<()> {
                 generation = ?4, attempt = ?5, rescues = ?6, result = ?7, result_sum = ?8, failure = ?9, label = ?10,
                 scheduled_at = ?11, started_at = ?12, fuel = ?13, memory_peak_bytes = ?14, duration_us = ?15,
                 worker_id = ?16, input = ?17, input_sum = ?18, name = ?19, result_preview = ?20, child_states = ?21,
-                event_no = ?22, wake_at = CASE state WHEN 'cancelling' THEN NULL ELSE ?23 END, reused_from = ?24, retry_of = ?25
+                event_no = ?22, wake_at = CASE state WHEN 'cancelling' THEN NULL ELSE ?23 END, reused_from = ?24, retry_of = ?25,
+                cached_from = ?26
              WHERE id = ?2 AND finished_at IS NULL AND NOT (state = 'cancelling' AND ?1 = 'running' AND ?23 IS NULL)",
         )?
         .execute(params![
@@ -197,6 +201,7 @@ pub(super) fn update_run(connection: &Connection, run: &Run) -> Result<()> {
             run.wake_at.map(micros),
             run.reused_from.as_ref().map(RunId::as_bytes),
             run.retry_of.as_ref().map(RunId::as_bytes),
+            run.cached_from.as_ref().map(RunId::as_bytes),
         ])
         .map(drop)
 }

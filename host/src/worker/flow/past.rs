@@ -167,7 +167,7 @@ impl FlowRun {
         match (&old.result, old.state) {
             (Some(result), State::Completed) => {
                 let result = Ok(result.clone());
-                self.end_in(children, seq, live, &result, |run| copy_end(run, &old, taken.origin()));
+                self.end_in(children, seq, live, &result, |run| copy_end(run, &old, taken.origin()), None);
                 true
             }
             // A flow goes on from what its predecessor has; all attempts of a task name the first.

@@ -100,7 +100,8 @@ impl FlowRun {
             Err(error) => {
                 let outcome = Outcome::failed(Failure::new(FailureKind::MissingEntry, error.message));
                 let now = self.worker.app.clock.now();
-                self.end_in(children, seq, live, &outcome.result, |run| finish(run, State::Failed, &outcome, now));
+                let end = |run: &mut Run| finish(run, State::Failed, &outcome, now);
+                self.end_in(children, seq, live, &outcome.result, end, None);
             }
         }
     }
