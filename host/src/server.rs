@@ -28,8 +28,9 @@ use crate::worker::{Worker, WorkerConfig};
 
 /// Task sandboxes at once for each core: they may all wait, and computing ones take turns.
 const SLOTS_PER_CORE: usize = 64;
-/// Flows in memory at once, most of which wait for their children.
-pub const DEFAULT_FLOWS: usize = 4000;
+/// Flows that have a sandbox at once, most of which wait for their children. Each place that was ever used keeps some
+/// memory, about 100 KiB, and who finds none waits until another gives its own back.
+pub const DEFAULT_FLOWS: usize = 1000;
 /// Longer than most waits: to call a flow again takes as long as it computes, to keep it takes its memory.
 pub const DEFAULT_EVICT_AFTER: Duration = Duration::from_secs(10);
 /// What a sandbox may well hold in memory, to bound the slots by what the machine has.

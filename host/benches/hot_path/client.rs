@@ -36,6 +36,12 @@ impl Client {
         run
     }
 
+    /// The JSON that a POST is answered with.
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        let answer = self.http.post(format!("{}{path}", self.url)).json(&body).send().await.unwrap();
+        answer.error_for_status().unwrap().json().await.unwrap()
+    }
+
     /// The whole answer to a GET.
     pub async fn get(&self, path: &str) -> Vec<u8> {
         let answer = self.http.get(format!("{}{path}", self.url)).send().await.unwrap();

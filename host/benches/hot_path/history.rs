@@ -28,7 +28,7 @@ pub async fn mb_per_1000(data: &Path) -> f64 {
 }
 
 async fn size_after(data: &Path, children: u32) -> f64 {
-    let process = Process::start(data).await;
+    let process = Process::start(data, &[]).await;
     let client = Client::new(process.url.clone());
     client.register("noop").await;
     client.flow_us("sequential", children).await;

@@ -6,6 +6,7 @@
 mod bare;
 mod client;
 mod fib;
+mod flows;
 mod history;
 mod process;
 mod report;
@@ -57,6 +58,7 @@ async fn in_process(scratch: &Path, report: &mut Report) {
     let throughput = median(&mut throughputs);
     report.add("http runs per s", "(d) 2,000 top-level runs over HTTP, 32 at a time", throughput, 0, "/s");
     fib::measure(&client, report).await;
+    flows::replay(&client, report).await;
     history::lists(&client, report).await;
     server.shutdown(Duration::from_secs(1)).await;
 }
@@ -107,6 +109,7 @@ async fn tasks(client: &Client, scratch: &Path, report: &mut Report) {
 async fn processes(scratch: &Path, report: &mut Report) {
     let mb = history::mb_per_1000(&scratch.join("history")).await;
     report.add("database MB per 1000 runs", "(h) database for 1,000 task runs", mb, 3, "MB");
+    flows::measure(scratch, report).await;
     let start = process::measure(&scratch.join("started")).await;
     report.add("start ms", "(g) start to healthy", start.healthy_ms, 1, "ms");
     report.add("idle MB", "(g) idle resident memory", start.resident_mb, 1, "MB");

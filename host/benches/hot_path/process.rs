@@ -30,28 +30,27 @@ pub struct Process {
 pub async fn measure(data: &Path) -> Start {
     let mut times = Vec::new();
     for _ in 0..STARTS {
-        let process = Process::start(data).await;
+        let process = Process::start(data, &[]).await;
         times.push(process.healthy_ms);
         process.kill();
     }
-    let process = Process::start(data).await;
+    let process = Process::start(data, &[]).await;
     tokio::time::sleep(REST).await;
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.child.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    let resident_mb = process.resident_mb();
     process.kill();
     let binary_mb = std::fs::metadata(BINARY).unwrap().len() as f64 / 1e6;
-    Start { healthy_ms: median(&mut times), resident_mb: kib * 1024.0 / 1e6, binary_mb }
+    Start { healthy_ms: median(&mut times), resident_mb, binary_mb }
 }
 
 impl Process {
     /// A server on an existing or fresh directory, once it is healthy.
     #[allow(clippy::zombie_processes, reason = "`kill` waits for it")]
-    pub async fn start(data: &Path) -> Process {
+    pub async fn start(data: &Path, arguments: &[&str]) -> Process {
         let started = Instant::now();
         let child = Command::new(BINARY)
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data)
+            .args(arguments)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -71,6 +70,13 @@ impl Process {
             assert!(started.elapsed() < PATIENCE, "the server is not healthy after {PATIENCE:?}");
             tokio::time::sleep(Duration::from_micros(500)).await;
         }
+    }
+
+    pub fn resident_mb(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib * 1024.0 / 1e6
     }
 
     pub fn kill(mut self) {

@@ -68,7 +68,7 @@ impl Stream {
         let Stream { seed, purpose, rng } = self;
         rng.get_or_insert_with(|| {
             let key = Sha256::new()
-                .chain_update(&*seed.secret.0)
+                .chain_update(*seed.secret.0)
                 .chain_update(seed.run.as_bytes())
                 .chain_update(seed.attempt.to_be_bytes())
                 .chain_update([*purpose as u8])

@@ -29,7 +29,7 @@ use crate::domain::ids::Family;
 use crate::domain::run::Parent;
 use crate::domain::{Failure, FailureKind, Kind, Outcome, Run, RunId, SettingsPatch, State, StateCounts};
 use crate::store::{Ticket, Write};
-use children::{Children, Interest, Kept, Work};
+use children::{Children, Kept, Work};
 pub(super) use evict::Parked;
 use past::TakenOver;
 use time::Time;
@@ -171,7 +171,7 @@ impl FlowRun {
                 if children.unfinished == 0 {
                     return;
                 }
-                children.interest = Interest::Any;
+                children.wait_for_any();
             }
             self.progress.notified().await;
         }

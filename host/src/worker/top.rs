@@ -76,7 +76,7 @@ pub(super) async fn settle(
             live.record(&worker.app, retry, [ended])
         }
     };
-    tell(worker, &live, ticket).await;
+    tell(worker, live, ticket).await;
 }
 
 /// Puts on record that a top-level flow goes on later, without anybody to hold it until then.

@@ -30,11 +30,10 @@ impl Execution<'_> {
             Ok(()) => self.call_flow(component, &log, &flow, place).await,
             Err(failure) => Ok(Outcome::failed(failure)),
         };
-        let attempted = match called {
+        match called {
             Ok(outcome) => Attempted::Over(self.end_flow(&flow, outcome).await, log),
             Err(parked) => parked,
-        };
-        attempted
+        }
     }
 
     /// Calls the guest, and again from the start whenever it had given its sandbox back. An error is that the flow is

@@ -114,7 +114,8 @@ pub(super) enum Interest {
     #[default]
     Nothing,
     Child(u32),
-    Any,
+    /// Any end after so many.
+    Any(usize),
 }
 
 impl Children {
@@ -287,12 +288,17 @@ impl Children {
         upstream.equal.dedup();
     }
 
+    /// The flow's own task waits for the end of any child.
+    pub(super) fn wait_for_any(&mut self) {
+        self.interest = Interest::Any(self.finished.len());
+    }
+
     /// Whether the flow's own task waits for that child's end.
     pub(super) fn concerns_the_flow(&self, seq: u32) -> bool {
         match self.interest {
             Interest::Nothing => false,
             Interest::Child(wanted) => wanted == seq,
-            Interest::Any => true,
+            Interest::Any(_) => true,
         }
     }
 

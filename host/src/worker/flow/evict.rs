@@ -80,7 +80,6 @@ impl FlowRun {
 
     /// Resolves once there is something to do for a flow whose sandbox was given back.
     pub(in crate::worker) async fn next(&self) -> Next {
-        let finished = self.children().count_finished();
         let (until, signal) = self.time().waits_until().unwrap_or((NEVER, None));
         let timer = async {
             self.worker.app.clock.sleep_until(until).await;
@@ -92,7 +91,7 @@ impl FlowRun {
             loop {
                 {
                     let children = self.children();
-                    let there = children.is_there(finished) || self.has_news.swap(false, Ordering::Relaxed);
+                    let there = children.is_there() || self.has_news.swap(false, Ordering::Relaxed);
                     if there && !self.is_paused() {
                         return Next::Call;
                     }

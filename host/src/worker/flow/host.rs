@@ -86,7 +86,7 @@ impl FlowHost for FlowRun {
                     if children.unfinished < MAX_UNFINISHED {
                         return Ok(self.admit(&mut children, submit));
                     }
-                    children.interest = Interest::Any;
+                    children.wait_for_any();
                 }
                 self.waiting(self.progress.notified()).await;
             }
@@ -129,7 +129,7 @@ impl FlowHost for FlowRun {
                     if let Some((seq, work)) = children.take_held() {
                         self.spawn(&mut children, seq, work);
                     }
-                    children.interest = Interest::Any;
+                    children.wait_for_any();
                     children.nth_finished(n)
                 };
                 match found {

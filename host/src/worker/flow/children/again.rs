@@ -90,17 +90,12 @@ impl Children {
         self.interest = Interest::Child(seq);
     }
 
-    /// How many have finished of which the flow is told.
-    pub(in crate::worker::flow) fn count_finished(&self) -> usize {
-        self.finished.len()
-    }
-
-    /// Whether what the flow waits for is there, if so many had finished when it began to wait.
-    pub(in crate::worker::flow) fn is_there(&self, finished: usize) -> bool {
+    /// Whether what the flow waits for is there.
+    pub(in crate::worker::flow) fn is_there(&self) -> bool {
         match self.interest {
             Interest::Nothing => false,
             Interest::Child(seq) => self.end(seq).is_some(),
-            Interest::Any => self.finished.len() > finished,
+            Interest::Any(after) => self.finished.len() > after,
         }
     }
 
