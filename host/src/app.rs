@@ -11,7 +11,7 @@ mod signals;
 mod submit;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use jiff::Timestamp;
 use uuid::ContextV7;
@@ -31,7 +31,7 @@ pub use register::MAX_MODULE_BYTES;
 pub use registry::{Plan, Version};
 pub use replay::{Call, Execution, ReplayOrder, Replayed, Replayer};
 pub use retry::Retry;
-pub use submit::{MAX_INPUT_BYTES, NewRun, check_run_name};
+pub use submit::{MAX_INPUT_BYTES, NewRun, Started, Starter, check_run_name};
 
 /// What the operator decides.
 #[derive(Clone, Debug)]
@@ -63,6 +63,8 @@ pub struct App {
     /// What all random numbers of guests follow from.
     pub secret: Secret,
     registry: Registry,
+    /// The worker, once there is one.
+    pub starter: OnceLock<Weak<dyn Starter>>,
     /// Written while a module is deleted, so that nobody registers meanwhile what is to go.
     registering: tokio::sync::RwLock<()>,
     /// Held by a backup, which is the only one, and while a module is deleted.
@@ -85,6 +87,7 @@ impl App {
             config,
             secret,
             registry: Registry::default(),
+            starter: OnceLock::new(),
             registering: tokio::sync::RwLock::default(),
             backing_up: Arc::default(),
             ids: Mutex::new(ContextV7::new()),

@@ -8,12 +8,13 @@ mod live;
 mod parking;
 mod replay;
 mod slots;
+mod start;
 mod top;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -22,7 +23,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::App;
+use crate::app::{App, Starter};
 use crate::domain::{Kind, RunId};
 use crate::events::CancelRequest;
 use crate::store::{Claim, Claimed, Store, StoreError};
@@ -131,6 +132,9 @@ impl Worker {
             abandoning: CancellationToken::new(),
             idle: Notify::new(),
         });
+        let starter: Weak<dyn Starter> = Arc::downgrade(&(worker.clone() as Arc<dyn Starter>));
+        // There is one worker to an app.
+        let _ = worker.app.starter.set(starter);
         for kind in [Kind::Task, Kind::Flow] {
             worker.guests.spawn(worker.clone().claim_loop(kind));
         }

@@ -1,6 +1,6 @@
 //! Submits of top-level runs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -29,6 +29,18 @@ pub struct NewRun {
     pub scheduled_at: Option<Timestamp>,
     pub settings: SettingsPatch,
     pub trigger: Trigger,
+}
+
+/// Carries out runs at once where there is room, without putting them on record before as waiting for it.
+pub trait Starter: Send + Sync {
+    /// Makes a run that is not on record yet one that is being carried out, where there is room for it.
+    fn start(self: Arc<Self>, run: &mut Run) -> Option<Box<dyn Started>>;
+}
+
+/// A run that has its room; let go where it is dropped before it begins.
+pub trait Started {
+    /// Carries it out, now that it is on record.
+    fn begin(self: Box<Self>, run: Run);
 }
 
 impl App {
@@ -66,9 +78,16 @@ impl App {
         run.idempotency_key = new.idempotency_key.map(Into::into);
         run.scheduled_at = new.scheduled_at.unwrap_or(run.created_at);
         run.trigger = new.trigger;
+        let due = run.scheduled_at <= run.created_at;
+        let starter = self.starter.get().and_then(Weak::upgrade).filter(|_| due);
+        let started = starter.and_then(|starter| starter.start(&mut run));
         match self.store.insert_run(&run)? {
             Inserted::Inserted => {
-                self.submitted(&run);
+                self.metrics.submitted(run.trigger);
+                match started {
+                    Some(started) => started.begin(run.clone()),
+                    None => self.events.run_is_due(run.kind),
+                }
                 Ok((run, true))
             }
             Inserted::Exists(id) => {
@@ -81,12 +100,6 @@ impl App {
                 Ok((existing, false))
             }
         }
-    }
-
-    /// A top-level run is on record.
-    pub(super) fn submitted(&self, run: &Run) {
-        self.metrics.submitted(run.trigger);
-        self.events.run_is_due(run.kind);
     }
 
     /// How an entry is carried out with these settings, where they and their grants may be had.
