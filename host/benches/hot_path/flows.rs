@@ -17,6 +17,8 @@ const SLEEPERS: usize = 10_000;
 const SLEEP_MS: u64 = 30_000;
 /// Flows that were under way when their server died.
 const UNFINISHED: usize = 1_000;
+/// None of them has to make room.
+const ROOM: &[&str] = &["--flows", "2000"];
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Children a second of a flow that is called again against its record.
@@ -40,14 +42,14 @@ pub async fn measure(scratch: &Path, report: &mut Report) {
 
 /// From the start of the process until all flows that the one before left have been called again.
 async fn restart(data: &Path, report: &mut Report) {
-    let process = Process::start(data, &[]).await;
+    let process = Process::start(data, ROOM).await;
     let client = Client::new(process.url.clone());
     client.register("sleeper").await;
     submit(&client, UNFINISHED, 3_600_000).await;
     until_in_memory(&client, UNFINISHED).await;
     process.kill();
     let started = Instant::now();
-    let process = Process::start(data, &[]).await;
+    let process = Process::start(data, ROOM).await;
     until_in_memory(&Client::new(process.url.clone()), UNFINISHED).await;
     report.add("restart ms", "(i) start to 1,000 unfinished flows running", elapsed_ms(started), 0, "ms");
     process.kill();
