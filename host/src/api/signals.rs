@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use serde_json::Value;
 
 use super::ApiState;
 use super::extract::{AnyJson, Id};
@@ -23,7 +22,7 @@ use crate::store::NewSignal;
         ("id" = RunId, Path, description = "The flow's run"),
         ("name" = String, Path, description = "The name that the flow waits for"),
     ),
-    request_body = Value,
+    request_body = serde_json::Value,
     responses(
         (status = 204, description = "It is on record"),
         Invalid, NotFound, Conflict, TooLarge, UnsupportedMediaType,
