@@ -31,6 +31,8 @@ const LONG_LIFE_MS: u64 = 400;
 const FLOWS_PER_LIFE: usize = 9;
 /// Looks at what is on record, for each submit.
 const LOOKS: u32 = 20;
+/// So many of them send a signal instead, where a flow misses one.
+const SIGNALS: u32 = 5;
 /// Looks go to one of so many flows that were submitted last: most are under way.
 const RECENT: usize = 12;
 /// Of an id as text.
@@ -63,10 +65,16 @@ async fn kill_9_at_any_moment_loses_nothing_and_repeats_nothing_that_was_on_reco
     let took = started.elapsed();
     assert!(took < PATIENCE, "the kills took {took:?}");
     caller.submit(&server.client).await.unwrap();
+    let sent: u64 = caller.signals.iter().map(|signals| signals.sent).sum();
+    while let Some(place) = caller.misses_signals() {
+        caller.signal(&server.client, place).await.unwrap();
+    }
     caller.verify(&server).await;
     let (flows, ended) = (caller.acknowledged.len(), caller.ended.len());
-    println!("{KILLS} kills in {took:.1?}, {flows} flows; {ended} tasks were seen completed before a kill");
-    assert!(flows > 20 && ended > 20, "too little happened between the kills");
+    println!(
+        "{KILLS} kills in {took:.1?}, {flows} flows; before the last kill {sent} signals were sent, and {ended} tasks seen completed"
+    );
+    assert!(flows > 20 && ended > 20 && sent > 5, "too little happened between the kills");
 }
 
 /// Submits flows to a server that dies, and remembers what it was told.
@@ -81,19 +89,36 @@ struct Caller {
     flows: Vec<RunId>,
     /// Tasks that were seen completed, with the lines that they had left by then.
     ended: HashMap<RunId, usize>,
+    /// The flows that wait for signals.
+    signals: Vec<Signals>,
+}
+
+/// What a flow was sent: the numbers from 0 on, one after the other.
+struct Signals {
+    flow: RunId,
+    /// How many it waits for.
+    n: u64,
+    /// How many were acknowledged.
+    sent: u64,
+    /// How often the answer was lost, for each number: the signal may have been kept, and is sent again.
+    lost: HashMap<u64, usize>,
 }
 
 impl Caller {
     fn new(seed: u64, effects: TempDir) -> Caller {
-        let (acknowledged, flows, ended) = (Vec::new(), Vec::new(), HashMap::new());
-        Caller { seed, looks: draws(seed, 1), effects, acknowledged, flows, ended }
+        let (acknowledged, flows, ended, signals) = (Vec::new(), Vec::new(), HashMap::new(), Vec::new());
+        Caller { seed, looks: draws(seed, 1), effects, acknowledged, flows, ended, signals }
     }
 
     /// Submits, until there are so many flows, and looks in turn, until the server does not answer.
     async fn calls_until_gone(&mut self, client: &Client, most: usize) {
         loop {
-            let submits = self.acknowledged.len() < most && self.looks.random_range(0..=LOOKS) == 0;
-            let outcome = if submits { self.submit(client).await } else { self.look(client).await };
+            let draw = self.looks.random_range(0..=LOOKS);
+            let outcome = match self.misses_signals() {
+                _ if draw == 0 && self.acknowledged.len() < most => self.submit(client).await,
+                Some(place) if draw <= SIGNALS => self.signal(client, place).await,
+                _ => self.look(client).await,
+            };
             match outcome {
                 Ok(()) => {}
                 Err(Error { kind: ErrorKind::Unavailable, .. }) => return,
@@ -105,9 +130,40 @@ impl Caller {
     /// Submits the next flow: the one whose submit was not acknowledged, under the same key, if there is one.
     async fn submit(&mut self, client: &Client) -> Result<()> {
         let number = self.acknowledged.len() as u64;
-        let id = client.submit(&flow(self.seed, number, self.effects.path()), None).await?.summary.id;
+        let submit = flow(self.seed, number, self.effects.path());
+        let id = client.submit(&submit, None).await?.summary.id;
         self.acknowledged.push(id);
         self.flows.push(id);
+        if submit.entry.as_deref() == Some("signalled") {
+            let n = submit.parameters.unwrap()["n"].as_u64().unwrap();
+            self.signals.push(Signals { flow: id, n, sent: 0, lost: HashMap::new() });
+        }
+        Ok(())
+    }
+
+    /// One of the flows that were not sent all that they wait for.
+    fn misses_signals(&mut self) -> Option<usize> {
+        let miss: Vec<_> = (0..self.signals.len()).filter(|i| self.signals[*i].sent < self.signals[*i].n).collect();
+        let draw = self.looks.random_range(0..miss.len().max(1));
+        miss.get(draw).copied()
+    }
+
+    /// Sends a flow its next number, again if the answer was lost.
+    async fn signal(&mut self, client: &Client, place: usize) -> Result<()> {
+        let signals = &mut self.signals[place];
+        match client.signal(signals.flow, "step", &json!(signals.sent)).await {
+            // The last one had come all the same, and the flow has ended of it.
+            Err(error) if error.kind == ErrorKind::Conflict => {
+                let is_last = signals.sent + 1 == signals.n && signals.lost.contains_key(&signals.sent);
+                assert!(is_last, "{error}");
+            }
+            Err(error) => {
+                *signals.lost.entry(signals.sent).or_default() += 1;
+                return Err(error);
+            }
+            Ok(()) => {}
+        }
+        signals.sent += 1;
         Ok(())
     }
 
@@ -154,6 +210,9 @@ impl Caller {
         for id in &self.acknowledged {
             verify_tree(&server.client, *id, &mut tasks).await;
         }
+        for signals in &self.signals {
+            signals.verify(&server.client).await;
+        }
         let lines = self.lines();
         let with_lines: HashSet<_> = lines.keys().copied().collect();
         assert_eq!(with_lines, tasks, "tasks without effect, or effects of tasks that are not on record");
@@ -163,10 +222,24 @@ impl Caller {
     }
 }
 
+impl Signals {
+    /// The flow was told of each number once, in their order; as often again, at most, as the answer was lost.
+    async fn verify(&self, client: &Client) {
+        let result = client.run(self.flow).await.unwrap().result.expect("it completed");
+        let came: Vec<(u64, u64)> = serde_json::from_str(result.get()).unwrap();
+        assert!(came.is_sorted(), "{came:?}");
+        for number in 0..self.n {
+            let times = came.iter().filter(|(came, _)| *came == number).count();
+            let most = 1 + self.lost.get(&number).copied().unwrap_or(0);
+            assert!((1..=most).contains(&times), "{number} was sent {most} times at most: {came:?}");
+        }
+    }
+}
+
 /// Flow number `number`: what it is depends on that and the seed alone.
 fn flow(seed: u64, number: u64, effects: &Path) -> SubmitShape {
     // More than 40 steps in a row are too large a number.
-    const FLOWS: [(&str, u64); 7] = [
+    const FLOWS: [(&str, u64); 8] = [
         ("sequential", 40),
         ("parallel", 60),
         ("first_come", 20),
@@ -174,6 +247,7 @@ fn flow(seed: u64, number: u64, effects: &Path) -> SubmitShape {
         ("retrying", 10),
         ("sleeping", 12),
         ("moments", 30),
+        ("signalled", 12),
     ];
     // The first two are the test's own.
     let mut draws = draws(seed, 2 + number);
@@ -269,6 +343,10 @@ async fn verify_result(client: &Client, run: &RunShape, children: &[RunSummary])
                 told.push(serde_json::from_str::<Value>(child.parameters.get()).unwrap()["moment"].take());
             }
             (result == json!(told), (n, n))
+        }
+        "signalled" => {
+            let came: Vec<(u64, u64)> = serde_json::from_value(result.clone()).unwrap();
+            (came.iter().all(|(number, next)| *next == step(*number)), (came.len() as u64, came.len() as u64))
         }
         other => panic!("there is no flow `{other}`"),
     };

@@ -1,7 +1,8 @@
 //! A flow that goes on from any prefix of its record comes out as it did: random programs, and a crash after each write.
 //!
 //! All writes are made in one order, so that a crash leaves the first so many of them. A test notes each one by triggers
-//! of the database, puts it back to where it was after each, and lets a server go on from there.
+//! of the database, puts it back to where it was after each, and lets a server go on from there. Signals are there from
+//! the start: who sends one keeps on until it is acknowledged.
 
 use std::time::Duration;
 
@@ -13,14 +14,14 @@ use serde_json::{Value, json};
 
 use crate::app::{Running, TestApp, text};
 use crate::chance::{draws, seed};
-use crate::programs::{program, verify_tree};
+use crate::programs::Program;
 
 const MINUTE: SignedDuration = SignedDuration::from_secs(60);
 /// Programs of each test, several of which run side by side.
 const PROGRAMS: u64 = 8;
 const SIDE_BY_SIDE: u64 = 2;
 /// What runs leave on record.
-const TABLES: [&str; 5] = ["runs", "attempts", "history", "journal", "logs"];
+const TABLES: [&str; 6] = ["runs", "attempts", "history", "journal", "logs", "signals"];
 /// What comes out another way when it is executed again, other than from the record.
 const UNCERTAIN: [&str; 2] = ["wait_any", "time"];
 
@@ -43,13 +44,13 @@ async fn from_every_prefix(without: &[&str]) {
 }
 
 async fn one_program(mut draws: StdRng, number: u64, without: &[&str]) {
-    let steps = program(&mut draws, without, 0);
-    println!("program {number}: {}", json!(steps));
+    let program = Program::draw(&mut draws, without);
+    println!("program {number}: {program:?}");
     // Many servers in one process: each reserves address space for as many sandboxes as it may have.
     let mut app = TestApp::new().slots(8).flows(100).manual_clock().start().await;
     app.register("program").await;
     note_writes(&open(&app));
-    let id = app.submit("program", "program", json!({"steps": steps})).await;
+    let id = program.begin(&app).await;
     app.advance_until_final(&id, MINUTE).await;
     let original = observed(&app, &id).await;
     let n_writes = stop_noting(&open(&app));
@@ -75,7 +76,7 @@ async fn one_program(mut draws: StdRng, number: u64, without: &[&str]) {
             assert_eq!(after[..known], before[..known], "run {}", flow.id);
         }
         assert_eq!(ends(&open(&app), &cut.ended), cut.ended, "what ended is left as it was");
-        verify_tree(&app, id.clone(), steps.clone()).await;
+        program.verify(&app, id.clone()).await;
     }
     app.stop(Duration::ZERO).await;
 }
@@ -124,10 +125,16 @@ fn note_writes(database: &Connection) {
         let values = values.join(", ");
         sql += &format!("CREATE TABLE noted_{table} AS SELECT 0 AS n, * FROM {table} WHERE 0;");
         for verb in ["INSERT", "UPDATE"] {
+            let (count, n) = match (table, verb) {
+                ("signals", "INSERT") => ("", "0"),
+                // It is one write with that of the journal before.
+                ("signals", _) => ("", "n"),
+                _ => ("UPDATE noted SET n = n + 1;", "n"),
+            };
             sql += &format!(
                 "CREATE TRIGGER note_{table}_{verb} AFTER {verb} ON {table} BEGIN
-                    UPDATE noted SET n = n + 1;
-                    INSERT INTO noted_{table} SELECT n, {values} FROM noted;
+                    {count}
+                    INSERT INTO noted_{table} SELECT {n}, {values} FROM noted;
                 END;"
             );
         }
@@ -158,19 +165,23 @@ struct Flow {
     submitted: u32,
     /// How many sleeps it had begun.
     sleeps: u32,
+    /// How many waits for signals it had begun, and how many had ended.
+    waits: [u32; 2],
 }
 
 impl Flow {
     /// How many entries of its trace it had made by then at least.
     fn observed(&self, trace: &[Value]) -> usize {
-        let submit = self.submitted.checked_sub(1).map(|last| json!({"submitted": last}));
-        let submitted =
-            submit.map(|submit| trace.iter().position(|entry| *entry == submit).expect("it is in the trace"));
+        let nth = |n: u32, is: fn(&Value) -> bool| {
+            let all = trace.iter().enumerate().filter(|(_, entry)| is(entry)).map(|(at, _)| at);
+            n.checked_sub(1).map(|last| all.clone().nth(last as usize).expect("it is in the trace"))
+        };
+        let submitted = nth(self.submitted, |entry| entry.get("submitted").is_some());
         // A sleep of no time is none.
-        let sleeps = |entry: &&Value| entry["slept"].as_u64().is_some_and(|ms| ms > 0);
-        let begun =
-            trace.iter().enumerate().filter(|(_, entry)| sleeps(entry)).nth(self.sleeps.wrapping_sub(1) as usize);
-        submitted.map_or(0, |at| at + 1).max(begun.map_or(0, |(at, _)| at))
+        let sleeps = nth(self.sleeps, |entry| entry["slept"].as_u64().is_some_and(|ms| ms > 0));
+        let [begun, ended] = self.waits.map(|n| nth(n, |entry| entry.get("signal").is_some()));
+        let done = submitted.max(ended).map_or(0, |at| at + 1);
+        done.max(sleeps.max(begun).unwrap_or(0))
     }
 }
 
@@ -182,22 +193,31 @@ fn cut(database: &Connection, prefix: u32) -> Cut {
         sql += &format!(
             "DELETE FROM {table};
             INSERT OR REPLACE INTO {table} ({columns})
-                SELECT {columns} FROM noted_{table} WHERE n <= {prefix} ORDER BY n;"
+                SELECT {columns} FROM noted_{table} WHERE n <= {prefix} ORDER BY n, rowid;"
         );
     }
     database.execute_batch(&(sql + "COMMIT")).unwrap();
-    let micros = "SELECT max(max(created_at, coalesce(started_at, 0), coalesce(finished_at, 0))) FROM runs";
+    let micros = "SELECT max(at) FROM (
+            SELECT max(created_at, coalesce(started_at, 0), coalesce(finished_at, 0)) AS at FROM runs
+            UNION ALL SELECT at FROM journal WHERE kind IN ('signal', 'timeout'))";
     let at = database.query_row(micros, [], |row| row.get(0)).unwrap();
     let mut statement = database
         .prepare(
             "SELECT lower(hex(id)), (SELECT coalesce(max(seq) + 1, 0) FROM runs c WHERE c.parent_id = r.id),
-                (SELECT count(*) FROM journal WHERE run_id = r.id)
+                (SELECT count(*) FROM journal WHERE run_id = r.id AND kind = 'timer'),
+                (SELECT count(*) FROM journal WHERE run_id = r.id AND kind = 'wait'),
+                (SELECT count(*) FROM journal WHERE run_id = r.id AND kind IN ('signal', 'timeout'))
              FROM runs r WHERE kind = 'flow'",
         )
         .unwrap();
     let flows = statement.query_map([], |row| {
         let id: String = row.get(0)?;
-        Ok(Flow { id: uuid::Uuid::parse_str(&id).unwrap().to_string(), submitted: row.get(1)?, sleeps: row.get(2)? })
+        Ok(Flow {
+            id: uuid::Uuid::parse_str(&id).unwrap().to_string(),
+            submitted: row.get(1)?,
+            sleeps: row.get(2)?,
+            waits: [row.get(3)?, row.get(4)?],
+        })
     });
     let flows = flows.unwrap().map(Result::unwrap).collect();
     Cut { at: Timestamp::from_microsecond(at).unwrap(), ended: all_ends(database), flows }

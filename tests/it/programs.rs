@@ -18,6 +18,8 @@ const MAX_STEPS: usize = 20;
 const MAX_DEPTH: u32 = 2;
 /// What comes out another way when the same program is carried out again.
 const UNCERTAIN: [&str; 3] = ["wait_any", "random", "time"];
+/// Those that programs wait for. The last one never comes.
+const SIGNALS: [&str; 3] = ["first", "second", "third"];
 const MINUTE: SignedDuration = SignedDuration::from_secs(60);
 
 #[tokio::test]
@@ -26,10 +28,11 @@ async fn whatever_a_flow_observes_is_what_is_on_record() {
     let app = TestApp::new().start().await;
     app.register("program").await;
     for number in 0..PROGRAMS {
-        let steps = program(&mut draws(seed, number), &[], 0);
-        println!("program {number}: {}", json!(steps));
-        let run = app.run("program", "program", json!({"steps": steps})).await;
-        verify_tree(&app, text(&run["id"]), steps).await;
+        let program = Program::draw(&mut draws(seed, number), &[]);
+        println!("program {number}: {program:?}");
+        let id = program.begin(&app).await;
+        app.until_final(&id).await;
+        program.verify(&app, id).await;
     }
 }
 
@@ -43,20 +46,64 @@ async fn a_program_without_chance_observes_the_same_each_time() {
         // The failure of what depends on a failed run names that run.
         let mut without = UNCERTAIN.to_vec();
         without.push(if draws.random() { "fail" } else { "submit_with_output" });
-        let steps = program(&mut draws, &without, 0);
-        println!("program {number}: {}", json!(steps));
+        let program = Program::draw(&mut draws, &without);
+        println!("program {number}: {program:?}");
         let mut results = Vec::new();
         for _ in 0..2 {
-            let id = app.submit("program", "program", json!({"steps": steps})).await;
+            let id = program.begin(&app).await;
             results.push(app.advance_until_final(&id, MINUTE).await["result"].take());
-            verify_tree(&app, id, steps.clone()).await;
+            program.verify(&app, id).await;
         }
         assert_eq!(results[0], results[1]);
     }
 }
 
-/// Draws a program without steps of some kinds.
-pub fn program(draws: &mut StdRng, without: &[&str], depth: u32) -> Vec<Value> {
+/// A program, and the signals that it finds when it begins: names and payloads.
+#[derive(Clone)]
+pub struct Program {
+    steps: Vec<Value>,
+    signals: Vec<(String, Value)>,
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} after the signals {}", json!(self.steps), json!(self.signals))
+    }
+}
+
+impl Program {
+    /// Draws one without steps of some kinds.
+    pub fn draw(draws: &mut StdRng, without: &[&str]) -> Program {
+        let mut all = steps(draws, without, 0);
+        let signal = |number: u32| (SIGNALS[number as usize % 2].to_owned(), value(number / 2));
+        let mut signals: Vec<_> = (0..draws.random_range(0..8)).map(|_| signal(draws.random_range(0..100))).collect();
+        // It goes on once it has all of them.
+        all.insert(0, json!({"signal": {"name": "begin", "timeout_ms": 3_600_000}}));
+        signals.push(("begin".to_owned(), json!(null)));
+        Program { steps: all, signals }
+    }
+
+    /// Submits it, and sends the signals.
+    pub async fn begin(&self, app: &Running) -> String {
+        let id = app.submit("program", "program", json!({"steps": self.steps})).await;
+        for (name, payload) in &self.signals {
+            let (status, body) = app.post(&format!("/api/runs/{id}/signals/{name}"), payload.clone()).await;
+            assert!(status.is_success(), "{status} {body}");
+        }
+        id
+    }
+
+    /// Follows it along the trace of its run, and those below it along theirs.
+    pub async fn verify(&self, app: &Running, id: String) {
+        let mut programs = vec![(id, self.clone())];
+        while let Some((id, program)) = programs.pop() {
+            verify_run(app, id, program, &mut programs).await;
+        }
+    }
+}
+
+/// Draws steps other than of some kinds.
+fn steps(draws: &mut StdRng, without: &[&str], depth: u32) -> Vec<Value> {
     let kinds = [
         "echo",
         "echo",
@@ -68,6 +115,7 @@ pub fn program(draws: &mut StdRng, without: &[&str], depth: u32) -> Vec<Value> {
         "wait",
         "wait_any",
         "sleep_ms",
+        "signal",
         "random",
         "time",
         "branch_on_last",
@@ -83,12 +131,15 @@ fn step(kind: &str, draws: &mut StdRng, without: &[&str], depth: u32) -> Value {
     let number = draws.random_range(0..100);
     match kind {
         "echo" | "slow" | "fail" => json!({"submit": {"task": kind, "value": value(number)}}),
-        "nested" => json!({"nested": program(draws, without, depth + 1)}),
+        "nested" => json!({"nested": steps(draws, without, depth + 1)}),
         "branch_on_last" => {
-            let branches = [program(draws, without, depth + 1), program(draws, without, depth + 1)];
+            let branches = [steps(draws, without, depth + 1), steps(draws, without, depth + 1)];
             json!({"branch_on_last": branches})
         }
         "wait_any" => json!({"wait_any": {"from": number, "all": draws.random::<bool>()}}),
+        "signal" => {
+            json!({"signal": {"name": SIGNALS[number as usize % SIGNALS.len()], "timeout_ms": number % 6}})
+        }
         "sleep_ms" | "random" => json!({kind: number % 6}),
         "time" => json!({"time": {}}),
         "log" => json!({"log": format!("line {number}")}),
@@ -107,26 +158,23 @@ fn value(number: u32) -> Value {
     }
 }
 
-/// Follows a program along the trace of its run, and those below it along theirs.
-pub async fn verify_tree(app: &Running, id: String, steps: Vec<Value>) {
-    let mut programs = vec![(id, steps)];
-    while let Some((id, steps)) = programs.pop() {
-        let run = app.show(&id).await;
-        assert_eq!(run["state"], "completed", "{run}");
-        let mut children = Vec::new();
-        for child in app.children(&id).await {
-            children.push(app.show(&text(&child["id"])).await);
-        }
-        let trace = run["result"].as_array().expect("a trace").clone();
-        let mut walk = Walk { run, children, trace: trace.into_iter(), runs: 0, last: Value::Null, ..Walk::default() };
-        steps.iter().for_each(|step| walk.step(step));
-        assert_eq!(walk.trace.next(), None, "the program ends where its trace does");
-        assert_eq!(walk.children.len(), walk.runs, "each run on record was submitted");
-        let lines = app.logs(&id).await;
-        let own = lines.iter().filter(|line| line["run_id"] == json!(id));
-        assert_eq!(own.map(|line| text(&line["message"])).collect::<Vec<_>>(), walk.lines);
-        programs.append(&mut walk.nested);
+async fn verify_run(app: &Running, id: String, program: Program, nested: &mut Vec<(String, Program)>) {
+    let run = app.show(&id).await;
+    assert_eq!(run["state"], "completed", "{run}");
+    let mut children = Vec::new();
+    for child in app.children(&id).await {
+        children.push(app.show(&text(&child["id"])).await);
     }
+    let trace = run["result"].as_array().expect("a trace").clone().into_iter();
+    let Program { steps, signals } = program;
+    let mut walk = Walk { run, children, trace, signals, ..Walk::default() };
+    steps.iter().for_each(|step| walk.step(step));
+    assert_eq!(walk.trace.next(), None, "the program ends where its trace does");
+    assert_eq!(walk.children.len(), walk.runs, "each run on record was submitted");
+    let lines = app.logs(&id).await;
+    let own = lines.iter().filter(|line| line["run_id"] == json!(id));
+    assert_eq!(own.map(|line| text(&line["message"])).collect::<Vec<_>>(), walk.lines);
+    nested.append(&mut walk.nested);
 }
 
 /// A program, followed step by step along what it observed.
@@ -135,11 +183,13 @@ struct Walk {
     run: Value,
     children: Vec<Value>,
     trace: std::vec::IntoIter<Value>,
+    /// Those that it was not told of so far.
+    signals: Vec<(String, Value)>,
     /// How many the program has submitted so far.
     runs: usize,
     last: Value,
     lines: Vec<String>,
-    nested: Vec<(String, Vec<Value>)>,
+    nested: Vec<(String, Program)>,
 }
 
 impl Walk {
@@ -155,7 +205,7 @@ impl Walk {
                 let steps = argument.as_array().expect("steps").clone();
                 let child = &self.children[self.runs];
                 assert_eq!((&child["state"], &child["entry"]), (&json!("completed"), &json!("program")), "{child}");
-                self.nested.push((text(&child["id"]), steps));
+                self.nested.push((text(&child["id"]), Program { steps, signals: Vec::new() }));
                 self.submitted_one();
             }
             ("wait", Some(place)) => {
@@ -174,6 +224,11 @@ impl Walk {
                 assert!(if argument["all"] == true { places == all } else { first }, "{places:?} of {all:?}");
             }
             ("sleep_ms", _) => assert_eq!(self.observed("slept"), *argument),
+            ("signal", _) => {
+                let kept = self.signals.iter().position(|(name, _)| argument["name"] == *name);
+                let end = kept.map_or(json!("timeout"), |place| json!({"came": self.signals.remove(place).1}));
+                assert_eq!(self.observed("signal"), json!([argument["name"], end]));
+            }
             ("random", _) => {
                 let (draws, mut keys): (Vec<u32>, Vec<u32>) =
                     serde_json::from_value(self.observed("random")).expect("draws and keys");

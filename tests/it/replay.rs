@@ -11,7 +11,7 @@ use tarefa::domain::DirMode;
 use crate::app::{Running, TestApp, answer, guest, repository, text};
 use crate::chance::{draws, seed};
 use crate::process::{data_dir, output};
-use crate::programs::program;
+use crate::programs::Program;
 
 const MINUTE: SignedDuration = SignedDuration::from_secs(60);
 
@@ -74,9 +74,10 @@ async fn random_programs_come_out_the_same() {
     let app = TestApp::new().start().await;
     app.register("program").await;
     for number in 0..20 {
-        let steps = program(&mut draws(seed, number), &[], 0);
-        println!("program {number}: {}", json!(steps));
-        let run = app.run("program", "program", json!({"steps": steps})).await;
+        let program = Program::draw(&mut draws(seed, number), &[]);
+        println!("program {number}: {program:?}");
+        let id = program.begin(&app).await;
+        let run = app.until_final(&id).await;
         let replay = replay(&app, &run).await;
         assert_eq!(same(&replay), [true; 5], "{replay:#}");
         for child in app.children(&text(&run["id"])).await {

@@ -54,16 +54,16 @@ async fn a_flow_waits_for_a_signal_and_gets_its_payload() {
 async fn a_signal_that_was_sent_before_the_wait_is_kept_in_order() {
     let mut app = start(TestApp::new()).await;
     let body = json!({
-        "module": "signals", "entry": "collects", "parameters": {"name": "item", "n": 3},
+        "module": "signals", "entry": "collects", "parameters": {"name": "item", "n": 4},
         "scheduled_at": "2026-01-02T03:05:05Z",
     });
     let id = app.submit_with(body).await;
-    for payload in [json!(1), json!("two"), json!(null)] {
+    for payload in [json!(1), json!("two"), json!(null), json!([4])] {
         signalled(&app, &id, "item", payload).await;
     }
     app.restart(Duration::ZERO).await;
     app.advance_to_next_wake(MINUTE).await;
-    assert_eq!(app.until_final(&id).await["result"], json!([1, "two", null]));
+    assert_eq!(app.until_final(&id).await["result"], json!([1, "two", null, [4]]));
 }
 
 #[tokio::test]

@@ -13,6 +13,9 @@ use crate::error::{Error, ErrorKind};
 /// A body of JSON.
 pub(super) struct JsonBody<T>(pub T);
 
+/// A body of any JSON, a list too.
+pub(super) struct AnyJson(pub serde_json::Value);
+
 /// A component in its binary form.
 #[derive(ToSchema)]
 #[schema(value_type = String, format = Binary)]
@@ -29,13 +32,25 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
         let body = body(request, state, "application/json").await?;
-        let wrong = |why: String| Error::invalid(format!("the body is not what this call takes: {why}"));
         // A struct would be read from a list of its members as well, which nobody means.
         if body.trim_ascii_start().first() == Some(&b'[') {
-            return Err(wrong("it is a list, and should be an object".to_owned()));
+            return Err(wrong("it is a list, and should be an object"));
         }
-        serde_json::from_slice(&body).map(JsonBody).map_err(|error| wrong(error.to_string()))
+        serde_json::from_slice(&body).map(JsonBody).map_err(wrong)
     }
+}
+
+impl<S: Send + Sync> FromRequest<S> for AnyJson {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let body = body(request, state, "application/json").await?;
+        serde_json::from_slice(&body).map(AnyJson).map_err(wrong)
+    }
+}
+
+fn wrong(why: impl std::fmt::Display) -> Error {
+    Error::invalid(format!("the body is not what this call takes: {why}"))
 }
 
 impl<S: Send + Sync> FromRequest<S> for WasmBody {

@@ -3,10 +3,9 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use serde_json::Value;
 
 use super::ApiState;
-use super::extract::{Id, JsonBody};
+use super::extract::{AnyJson, Id};
 use super::openapi::{Conflict, Invalid, NotFound, TooLarge, UnsupportedMediaType};
 use super::shapes::RunShape;
 use super::view;
@@ -23,7 +22,7 @@ use crate::store::NewSignal;
         ("id" = RunId, Path, description = "The flow's run"),
         ("name" = String, Path, description = "The name that the flow waits for"),
     ),
-    request_body = Value,
+    request_body = serde_json::Value,
     responses(
         (status = 204, description = "It is on record"),
         Invalid, NotFound, Conflict, TooLarge, UnsupportedMediaType,
@@ -32,7 +31,7 @@ use crate::store::NewSignal;
 pub(super) async fn send_signal(
     State(state): State<ApiState>,
     Path((id, name)): Path<(String, String)>,
-    JsonBody(payload): JsonBody<Value>,
+    AnyJson(payload): AnyJson,
 ) -> Result<StatusCode> {
     let run = id.parse().map_err(|_| Error::invalid(format!("`{}` is not the id of a run", id.escape_debug())))?;
     state.app.signal(&NewSignal { run, name: &name, payload: &payload.to_string(), sender: None })?;

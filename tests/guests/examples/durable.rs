@@ -1,7 +1,7 @@
 //! The workload of the crash test. Every result follows from the parameters, every flow numbers the lines of its log,
 //! and every task leaves a line outside of its sandbox.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -143,7 +143,21 @@ fn moments(n: u64) -> Result<Vec<Moment>> {
     Ok(seen)
 }
 
+/// All numbers that came as the signal `step`, until each below `n` had come, and what came of a step from each.
+#[flow]
+fn signalled(n: u64) -> Result<Vec<(u64, u64)>> {
+    let mut missing: HashSet<u64> = (0..n).collect();
+    let mut came = Vec::new();
+    while !missing.is_empty() {
+        let number = wait_for_signal("step")?;
+        missing.remove(&number);
+        came.push((number, step(number)?));
+        log_line(came.len() as u64);
+    }
+    Ok(came)
+}
+
 export_module!(
-    flows: [sequential, parallel, first_come, nested, retrying, sleeping, moments],
+    flows: [sequential, parallel, first_come, nested, retrying, sleeping, moments, signalled],
     tasks: [step, slow_step, second_time, told],
 );

@@ -42,6 +42,11 @@ enum Step {
         all: bool,
     },
     SleepMs(u64),
+    /// A wait for a signal.
+    Signal {
+        name: String,
+        timeout_ms: u64,
+    },
     /// So many draws, and the order of a map of so many keys.
     Random(u32),
     /// The clock, in microseconds since 1970.
@@ -101,6 +106,11 @@ impl Execution {
             Step::SleepMs(ms) => {
                 sleep(Duration::from_millis(*ms));
                 self.observed("slept", json!(ms));
+            }
+            Step::Signal { name, timeout_ms } => {
+                let payload: Option<Value> = wait_for_signal_within(name, Duration::from_millis(*timeout_ms))?;
+                let end = payload.map_or(json!("timeout"), |payload| json!({ "came": payload }));
+                self.observed("signal", json!([name, end]));
             }
             Step::Random(n) => {
                 let draws: Vec<_> = (0..*n).map(|_| random_range(0..=999_u32)).collect();

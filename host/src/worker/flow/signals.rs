@@ -102,11 +102,11 @@ impl FlowRun {
         told
     }
 
-    /// The flow is told of a signal: in the same transaction nobody else is.
+    /// The flow is told of a signal, and never again: both are committed together.
     fn take(&self, name: &str, signal: Signal) -> (JournalEntry, Ticket) {
         let at = self.worker.app.clock.now();
-        self.journal(EntryKind::Signal, name.to_owned(), Some(signal.payload), at);
-        let ticket = self.worker.store().append([Write::TakeSignal { no: signal.no, at }]);
+        let taken = Write::TakeSignal { no: signal.no, at };
+        let ticket = self.journal_with(EntryKind::Signal, name.to_owned(), Some(signal.payload), at, Some(taken));
         (self.time().last(), ticket)
     }
 

@@ -239,10 +239,26 @@ impl FlowRun {
 
     /// Puts on record what the guest is told.
     pub(super) fn journal(&self, kind: EntryKind, key: String, value: Option<Arc<str>>, at: Timestamp) -> Ticket {
+        self.journal_with(kind, key, value, at, None)
+    }
+
+    /// As `journal`, with a write that is on record whenever the entry is.
+    pub(super) fn journal_with(
+        &self,
+        kind: EntryKind,
+        key: String,
+        value: Option<Arc<str>>,
+        at: Timestamp,
+        also: Option<Write>,
+    ) -> Ticket {
         let mut time = self.time();
         let entry = JournalEntry { no: time.next_no(), kind, key, value, at };
-        let write = Write::Journal { run_id: self.run.id, generation: self.run.generation, entry: entry.clone() };
-        let ticket = if self.run.durable { self.worker.store().append([write]) } else { Ticket::default() };
+        let (run_id, generation) = (self.run.id, self.run.generation);
+        let own = self.run.durable.then(|| Write::Journal { run_id, generation, entry: entry.clone() });
+        let ticket = match (own, also) {
+            (None, None) => Ticket::default(),
+            (own, also) => self.worker.store().append(own.into_iter().chain(also)),
+        };
         time.journal.push((entry, ticket));
         time.asked += 1;
         ticket
