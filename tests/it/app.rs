@@ -322,6 +322,11 @@ impl Running {
         self.config.clock = Some(clock);
     }
 
+    /// How long flows keep their sandboxes while they wait: holds from the next start on.
+    pub fn set_evict_after(&mut self, after: Duration) {
+        self.config.evict_after = after;
+    }
+
     /// As if the operator allowed none: holds from the next start on.
     pub fn without_allowed_dirs(&mut self) {
         self.config.allowed_dirs.clear();

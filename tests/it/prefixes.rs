@@ -58,12 +58,13 @@ async fn one_program(mut draws: StdRng, number: u64, without: &[&str]) {
     for prefix in 1..=n_writes {
         app.stop(Duration::ZERO).await;
         let cut = cut(&open(&app), prefix);
-        // It goes on at once, or long after all that it waits for.
+        // It goes on at once, or long after all that it waits for; and keeps its sandboxes or not.
         let at_once = draws.random();
         println!("program {number}: write {prefix} of {n_writes}, at once: {at_once}");
         if at_once {
             app.set_clock(cut.at);
         }
+        app.set_evict_after(if draws.random() { Duration::ZERO } else { Duration::from_secs(10) });
         app.start_again().await;
         app.advance_until_final(&id, MINUTE).await;
         let now = observed(&app, &id).await;
