@@ -42,6 +42,8 @@ async fn a_flow_that_is_called_again_sees_the_same_times_numbers_and_orders() {
     assert_eq!(["wall_us", "elapsed_us", "random", "local"].map(different), [6; 4], "{moments:?}");
     assert_eq!(run["n_attempts"], 1);
     assert_eq!(run["attempts"].as_array().unwrap().len(), 1);
+    let took = time(&run["finished_at"]).duration_since(time(&run["started_at"]));
+    assert_eq!(run["usage"]["duration_ms"], took.as_millis() as f64, "of the attempt, not of its last call");
 }
 
 #[tokio::test]

@@ -63,6 +63,8 @@ pub(super) struct FlowRun {
     /// Since when the guest waits, as the worker's uptime; 0 while it computes.
     waiting_since_ms: AtomicU64,
     evict: Notify,
+    /// Whether its attempt had a sandbox before this one.
+    called_before: AtomicBool,
     /// Something came that the flow's own task waits for.
     progress: Notify,
     /// What came may be a signal, or that the run is resumed.
@@ -95,6 +97,7 @@ impl FlowRun {
             inline: Mutex::default(),
             waiting_since_ms: AtomicU64::new(0),
             evict: Notify::new(),
+            called_before: AtomicBool::new(false),
             progress: Notify::new(),
             has_news: AtomicBool::new(false),
             stopped: OnceLock::new(),
@@ -109,6 +112,10 @@ impl FlowRun {
     /// Whether its worker died while its guest, or a child that was not on record, ran.
     pub(super) fn was_lost(&self) -> bool {
         self.run.rescues > 0
+    }
+
+    fn was_called_before(&self) -> bool {
+        self.called_before.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_child(&self) -> bool {

@@ -92,6 +92,11 @@ impl Execution<'_> {
             flow.cancel_children().await;
         }
         outcome.children = Some(Arc::new(flow.ended()));
+        if flow.was_called_before() {
+            // That of the attempt, not of its last call.
+            let took = self.worker.app.clock.now().duration_since(flow.run.started_at.unwrap_or_default());
+            outcome.usage.duration_ms = took.as_micros().max(0) as f64 / 1000.0;
+        }
         outcome
     }
 }

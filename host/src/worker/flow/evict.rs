@@ -68,6 +68,7 @@ impl FlowRun {
 
     /// The sandbox is gone: the guest will be called again from the start.
     pub(in crate::worker) fn rewind(&self) {
+        self.called_before.store(true, Ordering::Relaxed);
         self.waiting_since_ms.store(0, Ordering::Relaxed);
         if let Some((seq, child)) = lock(&self.inline).take() {
             let mut children = self.children();

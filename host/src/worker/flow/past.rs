@@ -58,6 +58,7 @@ impl FlowRun {
         if !run.durable || !(resumed || has_earlier) {
             return Ok(());
         }
+        self.called_before.store(resumed, Ordering::Relaxed);
         let mut claimed = HashSet::new();
         if resumed {
             self.load_children(&mut claimed).await?;
