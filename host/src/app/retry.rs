@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::App;
 use super::submit::frozen;
+use crate::domain::retry::would_come_out_the_same;
 use crate::domain::{Kind, Run, RunId, State};
 use crate::error::{Error, Result};
 use crate::store::Again;
@@ -38,7 +39,10 @@ impl App {
             false => old_plan.version.clone(),
         };
         let same_code = version.id == run.version;
-        if same_code && !how.from_start && would_come_out_the_same(&run) {
+        let is_durable_flow = run.kind == Kind::Flow && run.durable;
+        let comes_out_the_same =
+            would_come_out_the_same(is_durable_flow, run.failure.as_deref(), run.children.as_deref());
+        if same_code && !how.from_start && comes_out_the_same {
             return Err(impossible(
                 "every run that it submitted completed, so that the same code would fail again; retry it with `from_start`, \
                  or with `module: \"newest\"` once the code is mended"
@@ -75,16 +79,6 @@ fn check_state(asked: &Run, top: &Run) -> Result<()> {
             Err(Error::conflict(message))
         }
     }
-}
-
-/// Whether a flow failed by itself although all that it submitted completed: called again it sees the same.
-fn would_come_out_the_same(run: &Run) -> bool {
-    let by_itself = run.failure.as_ref().is_some_and(|failure| failure.kind.is_of_the_guest());
-    let states = run.children.as_deref();
-    run.kind == Kind::Flow
-        && run.durable
-        && by_itself
-        && states.is_some_and(|states| states.keys().all(|state| *state == State::Completed))
 }
 
 fn reason(asked: &Run, how: Retry, plan: &super::Plan) -> String {

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Failure, State};
+use super::{Failure, State, StateCounts};
 
 /// The longest delay, ten years: what is longer is a mistake.
 pub const MAX_DELAY_MS: u64 = 315_360_000_000;
@@ -93,6 +93,13 @@ pub enum Transition {
     Final(State),
     /// The next attempt starts at this time.
     Retry { at: Timestamp, delay_ms: u64 },
+}
+
+/// Whether a durable flow failed by itself although all that it submitted completed: called again it sees the same.
+pub fn would_come_out_the_same(durable: bool, failure: Option<&Failure>, children: Option<&StateCounts>) -> bool {
+    durable
+        && failure.is_some_and(|failure| failure.kind.is_of_the_guest())
+        && children.is_some_and(|states| states.keys().all(|state| *state == State::Completed))
 }
 
 /// The state machine of attempts. `attempt` is the number of the attempt that ended, `draw` a random number from [0, 1).

@@ -12,7 +12,7 @@ use super::flow::{FlowRun, Parked};
 use super::live::{Begun, Live, RunLog, ended_attempt};
 use super::slots::Slot;
 use crate::app::Plan;
-use crate::domain::retry::human_ms;
+use crate::domain::retry::{human_ms, would_come_out_the_same};
 use crate::domain::{
     Failure, FailureKind, Kind, Outcome, Run, SettingsPatch, State, Timestamp, Transition, after_attempt,
 };
@@ -258,15 +258,6 @@ impl Execution<'_> {
         })
     }
 
-    /// Whether a flow failed by itself although all that it submitted completed: called again it sees the same.
-    fn would_come_out_the_same(&self, outcome: &Outcome) -> bool {
-        let by_itself = outcome.result.as_ref().is_err_and(|failure| failure.kind.is_of_the_guest());
-        let states = outcome.children.as_deref();
-        self.plan.entry().durable
-            && by_itself
-            && states.is_some_and(|states| states.keys().all(|state| *state == State::Completed))
-    }
-
     /// What becomes of the run now; an attempt that is tried again says so in the log.
     pub(super) fn after(&self, outcome: &Outcome, log: &RunLog) -> Transition {
         let retries = &self.plan.settings.retries;
@@ -274,7 +265,10 @@ impl Execution<'_> {
         let now = self.worker.app.clock.now();
         let failure = outcome.result.as_ref().err();
         let mut transition = after_attempt(number, retries, failure, now, rand::random());
-        if matches!(transition, Transition::Retry { .. }) && self.would_come_out_the_same(outcome) {
+        let durable = self.plan.entry().durable;
+        if matches!(transition, Transition::Retry { .. })
+            && would_come_out_the_same(durable, failure, outcome.children.as_deref())
+        {
             let message = "not retried: all that it submitted completed, so that the same code would fail again";
             log.write(Level::Warn, message.to_owned());
             transition = Transition::Final(State::Failed);

@@ -172,9 +172,7 @@ impl FlowRun {
         loop {
             {
                 let mut children = self.children();
-                if let Some((seq, work)) = children.take_held() {
-                    self.spawn(&mut children, seq, work);
-                }
+                self.spawn_held(&mut children);
                 if children.unfinished == 0 {
                     return;
                 }
@@ -200,6 +198,13 @@ impl FlowRun {
         let Some(flow) = self.this.upgrade() else { return };
         children.set_running(seq, &work);
         self.spawn_child(children, seq, async move { flow.carry_out(seq, work).await });
+    }
+
+    /// The child that was held back to be waited for at once is not: a flow that does anything else holds none back.
+    fn spawn_held(&self, children: &mut Children) {
+        if let Some((seq, work)) = children.take_held() {
+            self.spawn(children, seq, work);
+        }
     }
 
     fn spawn_child(&self, children: &mut Children, seq: u32, child: impl Future<Output = ()> + Send + 'static) {

@@ -84,13 +84,9 @@ impl Worker {
                     failure = too_long() => failure,
                 }
             };
-            let mut outcome = call.component.call(job(flow.seeded_by(), Some(host.clone())), Box::pin(ended)).await;
+            let outcome = call.component.call(job(flow.seeded_by(), Some(host.clone())), Box::pin(ended)).await;
             beyond = host.went_beyond();
-            let ended_itself = outcome.result.as_ref().err().is_none_or(|failure| failure.kind.is_of_the_guest());
-            if ended_itself && let Some(failure) = flow.unclaimed() {
-                outcome.result = Err(failure);
-            }
-            outcome
+            flow.checked(outcome)
         };
         let outcome = tokio::select! {
             outcome = replayed => outcome,

@@ -55,7 +55,7 @@ impl Execution<'_> {
             let job = self.job(flow.run.clone(), log, Some(flow));
             tokio::select! {
                 biased;
-                outcome = component.call(job, Box::pin(interrupted())) => return Ok(checked(flow, outcome)),
+                outcome = component.call(job, Box::pin(interrupted())) => return Ok(flow.checked(outcome)),
                 () = flow.evicted() => {}
             }
             drop(place);
@@ -101,14 +101,16 @@ impl Execution<'_> {
     }
 }
 
-/// What the guest came to, unless that differs from its record.
-fn checked(flow: &FlowRun, mut outcome: Outcome) -> Outcome {
-    // What ends the guest from outside ends it anywhere.
-    let by_itself = |failure: &Failure| failure.kind.is_of_the_guest();
-    if outcome.result.as_ref().err().is_none_or(by_itself)
-        && let Some(failure) = flow.unclaimed()
-    {
-        outcome.result = Err(failure);
+impl FlowRun {
+    /// What the guest came to, unless that differs from its record.
+    pub(in crate::worker) fn checked(&self, mut outcome: Outcome) -> Outcome {
+        // What ends the guest from outside ends it anywhere.
+        let by_itself = |failure: &Failure| failure.kind.is_of_the_guest();
+        if outcome.result.as_ref().err().is_none_or(by_itself)
+            && let Some(failure) = self.unclaimed()
+        {
+            outcome.result = Err(failure);
+        }
+        outcome
     }
-    outcome
 }

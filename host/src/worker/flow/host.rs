@@ -70,9 +70,7 @@ impl FlowHost for FlowRun {
                 self.unless_paused().await;
                 {
                     let mut children = self.children();
-                    if let Some((seq, work)) = children.take_held() {
-                        self.spawn(&mut children, seq, work);
-                    }
+                    self.spawn_held(&mut children);
                     if children.next_request().is_some() {
                         return self.bind(&mut children, submit);
                     }
@@ -126,9 +124,7 @@ impl FlowHost for FlowRun {
             loop {
                 let found = {
                     let mut children = self.children();
-                    if let Some((seq, work)) = children.take_held() {
-                        self.spawn(&mut children, seq, work);
-                    }
+                    self.spawn_held(&mut children);
                     children.wait_for_any();
                     children.nth_finished(n)
                 };

@@ -121,7 +121,7 @@ impl FlowRun {
     }
 
     /// Where the guest has returned: the first call on record that it did not make again.
-    pub(in crate::worker) fn unclaimed(&self) -> Option<Failure> {
+    pub(super) fn unclaimed(&self) -> Option<Failure> {
         let child = self.children().first_unclaimed();
         if let Some(seq) = child {
             let run = self.worker.store().run(self.family.child(seq)).ok().flatten();

@@ -35,7 +35,7 @@ impl FlowRun {
     /// See `FlowHost`.
     pub(super) async fn next_signal(&self, name: &str, timeout_ms: Option<u64>) -> Option<Arc<str>> {
         self.unless_ending().await;
-        self.spawn_held();
+        self.spawn_held(&mut self.children());
         let Some(deadline) = self.begin_to_wait(name, timeout_ms) else { std::future::pending().await };
         let told = match self.recorded_end(name) {
             Some(told) => told,

@@ -180,7 +180,7 @@ impl FlowRun {
     /// Sleeps for `span` from now on, or until the deadline that is on record. Returns when it ended; none where the
     /// record has something else.
     async fn timer(&self, span: SignedDuration) -> Option<Timestamp> {
-        self.spawn_held();
+        self.spawn_held(&mut self.children());
         let key = span.as_nanos().to_string();
         let (deadline, ticket) = match self.next_recorded(EntryKind::Timer, &key, || format!("a sleep of {span:?}"))? {
             Some((entry, ticket)) => (entry.at, ticket),
@@ -198,14 +198,6 @@ impl FlowRun {
         self.unless_paused().await;
         self.worker.store().on_record(ticket).await;
         Some(deadline)
-    }
-
-    /// A flow that waits for anything holds no child back.
-    pub(super) fn spawn_held(&self) {
-        let mut children = self.children();
-        if let Some((seq, work)) = children.take_held() {
-            self.spawn(&mut children, seq, work);
-        }
     }
 
     /// What the record has for the guest's next call, which is of this kind and asks for `key`. The inner value is none
