@@ -121,18 +121,11 @@ fn attempts(app: &App, run: &Run) -> Result<Vec<Attempt>> {
     let only_one = run.attempt == 1 && run.started_at.is_some();
     let mut attempts = if only_one { Vec::new() } else { app.store.attempts(run.id)? };
     let recorded = attempts.last().map_or(0, |attempt| attempt.number);
-    if let Some(started_at) = run.started_at
+    if let Some(last) = run.last_attempt()
         && run.attempt > recorded
     {
-        attempts.push(Attempt {
-            number: run.attempt,
-            state: run.state,
-            failure: run.failure.as_deref().cloned(),
-            started_at,
-            finished_at: run.finished_at,
-            usage: run.usage,
-            worker: run.worker.map(|id| app.store.worker_name(id)).transpose()?.flatten(),
-        });
+        let worker = run.worker.map(|id| app.store.worker_name(id)).transpose()?.flatten();
+        attempts.push(Attempt { worker, ..last });
     }
     Ok(attempts)
 }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Digest, DirGrant, Failure, HttpGrant, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State, StateCounts,
-    Trigger, Usage,
+    Attempt, Digest, DirGrant, Failure, HttpGrant, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State,
+    StateCounts, Trigger, Usage,
 };
 
 /// The longest name of a run and of a label, in characters.
@@ -144,6 +144,21 @@ impl Run {
             cached_from: None,
             request_sum: None,
         }
+    }
+}
+
+impl Run {
+    /// The attempt that the run's own row tells: the one that runs or ran last. Its worker is named by a number there.
+    pub fn last_attempt(&self) -> Option<Attempt> {
+        Some(Attempt {
+            number: self.attempt,
+            state: self.state,
+            failure: self.failure.as_deref().cloned(),
+            started_at: self.started_at?,
+            finished_at: self.finished_at,
+            usage: self.usage,
+            worker: None,
+        })
     }
 }
 

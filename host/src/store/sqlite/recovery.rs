@@ -253,16 +253,8 @@ fn lost() -> Failure {
 }
 
 fn record_lost_attempt(transaction: &Connection, run: &Run, now: Timestamp) -> Result<()> {
-    let Some(started_at) = run.started_at else { return Ok(()) };
-    let attempt = Attempt {
-        number: run.attempt,
-        state: State::Crashed,
-        failure: Some(lost()),
-        started_at,
-        finished_at: Some(now),
-        usage: run.usage,
-        worker: None,
-    };
+    let Some(attempt) = run.last_attempt() else { return Ok(()) };
+    let attempt = Attempt { state: State::Crashed, failure: Some(lost()), finished_at: Some(now), ..attempt };
     super::writes::apply(transaction, &Write::Attempt { run_id: run.id, attempt, worker: run.worker })?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use rusqlite::params;
 use super::rows::micros;
 use super::runs::select;
 use super::{Result, Store};
-use crate::domain::{Attempt, RunId};
+use crate::domain::RunId;
 use crate::store::watch::Changed;
 use crate::store::{Again, Write};
 
@@ -15,16 +15,7 @@ impl Store {
     pub fn retry(&self, id: RunId, again: &Again, now: Timestamp) -> Result<bool> {
         self.transact_on_runs(|transaction, changed| {
             let Some(run) = select(transaction, id)?.filter(|run| run.state.is_final()) else { return Ok(false) };
-            if let Some(started_at) = run.started_at {
-                let attempt = Attempt {
-                    number: run.attempt,
-                    state: run.state,
-                    failure: run.failure.as_deref().cloned(),
-                    started_at,
-                    finished_at: run.finished_at,
-                    usage: run.usage,
-                    worker: None,
-                };
+            if let Some(attempt) = run.last_attempt() {
                 super::writes::apply(transaction, &Write::Attempt { run_id: id, attempt, worker: run.worker })?;
             }
             if let Some(at) = run.finished_at {
