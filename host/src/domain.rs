@@ -2,6 +2,8 @@
 
 pub mod attempt;
 pub mod cache;
+pub mod concurrency;
+pub mod deployment;
 pub mod failure;
 pub mod fingerprint;
 pub mod graph;
@@ -13,18 +15,22 @@ pub mod module;
 pub mod parameters;
 pub mod retry;
 pub mod run;
+pub mod schedule;
 pub mod state;
 pub mod trigger;
 
 pub use attempt::{Attempt, Outcome, Usage};
 pub use cache::{CacheKey, CacheRule, CacheScope};
+pub use concurrency::{Concurrency, OnConflict, Rate};
+pub use deployment::{Catchup, DeploymentSpec};
 pub use failure::{Failure, FailureKind};
 pub use http::HttpGrant;
 pub use ids::{Digest, RunId};
-pub use limits::{DirGrant, DirMode, Limits, LimitsPatch, Metering};
+pub use limits::{DirGrant, DirMode, Grants, Limits, LimitsPatch, Metering};
 pub use module::{Description, Entry, Kind, Module};
 pub use retry::{Retries, Transition, after_attempt};
 pub use run::{Parent, Run, Settings, SettingsPatch};
+pub use schedule::{Schedule, ScheduleId};
 pub use state::{ShownState, State, StateCounts, WaitingFor};
 pub use trigger::Trigger;
 
@@ -33,3 +39,11 @@ pub const NEVER: Timestamp = Timestamp::constant(253_370_764_800, 0);
 
 /// A point in time, stored with microseconds.
 pub use jiff::Timestamp;
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+fn is_zero_ms(value: &u64) -> bool {
+    *value == 0
+}

@@ -70,6 +70,9 @@ CREATE TABLE runs (
     -- Of a child NULL: it is the flow.
     trigger TEXT,
     deployment TEXT,
+    -- The occurrence of one of its schedules.
+    schedule_id TEXT,
+    occurrence_at INTEGER,
     -- Of a flow's child: the one of an earlier generation that did not complete, and that it goes on for.
     retry_of BLOB,
     -- When it was retried by hand last.
@@ -98,6 +101,7 @@ CREATE TABLE runs (
             ELSE trigger = 'schedule' OR trigger = 'api' OR trigger = 'cli'
         END
     ),
+    CHECK ((schedule_id IS NULL) = (occurrence_at IS NULL)),
     CHECK ((result IS NULL) = (result_sum IS NULL))
 ) STRICT, WITHOUT ROWID;
 
@@ -107,6 +111,47 @@ CREATE INDEX runs_due ON runs (kind, scheduled_at)
 CREATE INDEX runs_parked ON runs (wake_at) WHERE wake_at IS NOT NULL AND parent_id IS NULL;
 CREATE INDEX runs_unfinished ON runs (state) WHERE finished_at IS NULL;
 CREATE INDEX runs_top ON runs (id) WHERE parent_id IS NULL;
+CREATE INDEX runs_of_deployment ON runs (deployment, id) WHERE deployment IS NOT NULL;
+-- An occurrence is run once.
+CREATE UNIQUE INDEX runs_of_schedule ON runs (deployment, schedule_id, occurrence_at) WHERE schedule_id IS NOT NULL;
+
+-- `spec` is the JSON of what it says.
+CREATE TABLE deployments (
+    name TEXT PRIMARY KEY,
+    spec TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Where each schedule is. `next_at` is its next occurrence, NULL where there is no more; `due_at` is when that is run or
+-- skipped, NULL also where the schedule or its deployment is paused.
+CREATE TABLE schedules (
+    deployment TEXT NOT NULL,
+    id TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    spec TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    next_at INTEGER,
+    due_at INTEGER,
+    PRIMARY KEY (deployment, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX schedules_due ON schedules (due_at) WHERE due_at IS NOT NULL;
+
+-- Occurrences that were not run: `n` from `first_at` to `last_at`.
+CREATE TABLE skips (
+    no INTEGER PRIMARY KEY,
+    deployment TEXT NOT NULL,
+    schedule_id TEXT NOT NULL,
+    first_at INTEGER NOT NULL,
+    last_at INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    run_id BLOB,
+    at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX skips_of_deployment ON skips (deployment, no);
 
 -- Which run a caller's key stands for.
 CREATE TABLE idempotency_keys (

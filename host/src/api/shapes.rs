@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::domain::attempt::HistoryItem;
 use crate::domain::graph::EdgeKind;
 use crate::domain::{
-    Attempt, Digest, DirGrant, Entry, Failure, HttpGrant, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State,
+    Attempt, Digest, Entry, Failure, Grants, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State,
     StateCounts, Trigger, Usage, WaitingFor,
 };
 
@@ -89,7 +89,7 @@ pub struct SubmitShape {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub timezone: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "object")]
-    pub grants: Option<GrantsShape>,
+    pub grants: Option<Grants>,
     /// Who submits; `api` where it is absent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub trigger: Option<Caller>,
@@ -188,15 +188,6 @@ pub enum Caller {
     Cli,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct GrantsShape {
-    #[serde(default)]
-    pub dirs: Vec<DirGrant>,
-    #[serde(default)]
-    pub http: Vec<HttpGrant>,
-}
-
 /// A run in lists.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct RunSummary {
@@ -254,7 +245,7 @@ pub struct RunShape {
     pub limits: Limits,
     pub retries: Retries,
     pub timezone: String,
-    pub grants: GrantsShape,
+    pub grants: Grants,
     pub idempotency_key: Option<String>,
     /// Siblings that it takes data from or waits for.
     pub upstream: crate::domain::run::Upstream,

@@ -2,12 +2,12 @@
 
 use serde_json::value::RawValue;
 
-use super::shapes::{GrantsShape, LogShape, RunShape, RunSummary};
+use super::shapes::{LogShape, RunShape, RunSummary};
 use crate::app::App;
 use crate::domain::attempt::HistoryItem;
 use crate::domain::journal::EntryKind;
 use crate::domain::run::{default_name, preview};
-use crate::domain::{Attempt, Kind, Run, State, StateCounts, WaitingFor};
+use crate::domain::{Attempt, Grants, Kind, Run, State, StateCounts, WaitingFor};
 use crate::error::Result;
 use crate::store::StoredLine;
 
@@ -94,7 +94,7 @@ pub(crate) fn details(app: &App, run: Run) -> Result<RunShape> {
         limits: settings.limits,
         retries: settings.retries,
         timezone: settings.timezone,
-        grants: GrantsShape { dirs: settings.dirs, http: settings.http },
+        grants: Grants { dirs: settings.dirs, http: settings.http },
         idempotency_key: run.idempotency_key.as_deref().map(str::to_owned),
         upstream: run.upstream.as_deref().cloned().unwrap_or_default(),
         superseded: match run.parent {

@@ -7,9 +7,9 @@ use super::register::{Component, registered, short_digest};
 use super::session::{Grantable, Session};
 use super::signals::Signals;
 use super::{Context, params, parse};
-use crate::api::shapes::{Caller, GrantsShape, ModuleShape, SubmitShape};
+use crate::api::shapes::{Caller, ModuleShape, SubmitShape};
 use crate::client::Client;
-use crate::domain::{DirGrant, Entry, HttpGrant, LimitsPatch, Metering, Retries};
+use crate::domain::{DirGrant, Entry, Grants, HttpGrant, LimitsPatch, Metering, Retries};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long the reply to the submit may wait for the end of the run: what is shorter needs no second call.
@@ -138,8 +138,8 @@ async fn module(args: &Args, component: Option<Component>, client: &Client, cont
 }
 
 impl Args {
-    fn grants(&self) -> GrantsShape {
-        GrantsShape { dirs: self.dirs.clone(), http: self.http.clone() }
+    fn grants(&self) -> Grants {
+        Grants { dirs: self.dirs.clone(), http: self.http.clone() }
     }
 
     fn submission(&self, module: &ModuleShape, entry: &Entry) -> Result<SubmitShape> {

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::Context;
 use super::format::harmless;
-use crate::api::shapes::{GrantsShape, RunSummary};
+use crate::api::shapes::RunSummary;
 use crate::app::AllowedDir;
 use crate::client::Client;
 use crate::datadir;
+use crate::domain::Grants;
 use crate::error::{Error, ErrorKind, Result};
 use crate::server::{Server, ServerConfig};
 
@@ -29,7 +30,7 @@ pub(super) struct Grantable {
 
 impl Grantable {
     /// What an embedded server must be able to grant for a run to have `grants`.
-    pub(super) fn of(grants: &GrantsShape) -> Grantable {
+    pub(super) fn of(grants: &Grants) -> Grantable {
         let dirs = grants.dirs.iter().map(|dir| AllowedDir { path: dir.host.clone().into(), mode: dir.mode });
         let http = grants.http.iter().map(|grant| grant.host.clone());
         Grantable { dirs: dirs.collect(), http: http.collect() }
@@ -90,7 +91,7 @@ impl Session {
 
     /// A session in which a run with `grants` can be submitted: an embedded server is told at its start what it may
     /// grant, and the run may have become known only after that.
-    pub(super) async fn granting(self, grants: &GrantsShape, context: &Context) -> Result<Session> {
+    pub(super) async fn granting(self, grants: &Grants, context: &Context) -> Result<Session> {
         if !self.is_embedded() || grants.dirs.is_empty() && grants.http.is_empty() {
             return Ok(self);
         }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::HttpGrant;
 use super::ids::MAX_CHILDREN;
 
 /// About ten seconds of straight computation.
@@ -135,6 +136,16 @@ pub enum Metering {
     Fuel,
     /// By time alone: `limits.fuel` does not hold and no fuel is reported. Which of the two is faster depends on the code.
     Time,
+}
+
+/// What the tasks of a run may reach of the host; nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Grants {
+    #[serde(default)]
+    pub dirs: Vec<DirGrant>,
+    #[serde(default)]
+    pub http: Vec<HttpGrant>,
 }
 
 /// A directory of the host that tasks may open.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Attempt, Digest, DirGrant, Failure, HttpGrant, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State,
-    StateCounts, Trigger, Usage,
+    Attempt, Digest, DirGrant, Failure, HttpGrant, Kind, Limits, LimitsPatch, Metering, Retries, RunId, ScheduleId,
+    State, StateCounts, Trigger, Usage,
 };
 
 /// The longest name of a run and of a label, in characters.
@@ -45,6 +45,8 @@ pub struct Run {
     /// What it was brought about by, and for which deployment.
     pub trigger: Trigger,
     pub deployment: Option<Arc<str>>,
+    /// The occurrence of a schedule that it is the run of.
+    pub occurrence: Option<Occurrence>,
     /// Of a flow's child: the one of an earlier generation that did not complete, and that it goes on for.
     pub retry_of: Option<RunId>,
     /// When it was retried by hand last.
@@ -118,6 +120,7 @@ impl Run {
             idempotency_key: None,
             trigger: Trigger::Api,
             deployment: None,
+            occurrence: None,
             retry_of: None,
             retried_at: None,
             paused_at: None,
@@ -160,6 +163,14 @@ impl Run {
             worker: None,
         })
     }
+}
+
+/// A point in time that a schedule names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Occurrence {
+    pub schedule_id: ScheduleId,
+    /// What the schedule says, without its jitter.
+    pub at: Timestamp,
 }
 
 /// A child's place below the flow run that submitted it.

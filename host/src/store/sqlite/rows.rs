@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 
 use super::Result;
 use crate::domain::fingerprint::checksum;
-use crate::domain::run::Parent;
-use crate::domain::{Digest, Kind, Run, RunId, State, Trigger, Usage};
+use crate::domain::run::{Occurrence, Parent};
+use crate::domain::{Digest, Kind, Run, RunId, ScheduleId, State, Trigger, Usage};
 use crate::store::StoreError;
 
 /// The columns of [`run`], from `runs` joined with `versions`; first those of input and result, each with its checksum.
@@ -26,7 +26,7 @@ macro_rules! select_run {
             ", r.failure, r.label, r.child_states, r.trigger, r.deployment, r.retry_of, r.created_at, r.scheduled_at,
                 r.started_at, r.finished_at, r.fuel, r.memory_peak_bytes, r.duration_us, r.worker_id, r.event_no,
                 r.uncounted, r.journal_version, r.wake_at, r.reuse_from, r.reused_from, r.request_sum, r.retried_at,
-                r.paused_at, r.cached_from
+                r.paused_at, r.cached_from, r.schedule_id, r.occurrence_at
             FROM runs r JOIN versions v ON v.id = r.version_id"
         )
     };
@@ -112,7 +112,13 @@ pub(super) fn run(row: &Row<'_>) -> Result<Run> {
         retried_at: timestamp_or_null(row, 43)?,
         paused_at: timestamp_or_null(row, 44)?,
         cached_from: run_id_or_null(row, 45)?,
+        occurrence: occurrence(row, 46)?,
     })
+}
+
+fn occurrence(row: &Row<'_>, column: usize) -> Result<Option<Occurrence>> {
+    let Some(id) = row.get::<_, Option<String>>(column)? else { return Ok(None) };
+    Ok(Some(Occurrence { schedule_id: ScheduleId(id), at: timestamp(row, column + 1)? }))
 }
 
 /// A text whose checksum stands in the next column; a preview has none.
