@@ -2,6 +2,7 @@
 
 mod backup;
 mod deletion;
+mod deployments;
 mod error;
 mod events;
 mod extract;
@@ -84,6 +85,18 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/runs/{id}/signals/{name}", post(signals::send_signal))
         .route("/api/runs/{id}/pause", post(signals::pause))
         .route("/api/runs/{id}/resume", post(signals::resume))
+        .route("/api/deployments", get(deployments::list))
+        .route(
+            "/api/deployments/{name}",
+            get(deployments::show).put(deployments::put).patch(deployments::patch).delete(deployments::delete),
+        )
+        .route("/api/deployments/{name}/pause", post(deployments::pause))
+        .route("/api/deployments/{name}/resume", post(deployments::resume))
+        .route("/api/deployments/{name}/runs", post(deployments::run).layer(limit(2 * MAX_INPUT_BYTES)))
+        .route("/api/deployments/{name}/upcoming", get(deployments::upcoming_of))
+        .route("/api/deployments/{name}/skips", get(deployments::skips))
+        .route("/api/deployments/{name}/backfill", post(deployments::backfill))
+        .route("/api/upcoming", get(deployments::upcoming))
         .route("/api/stats", get(stats::stats))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)

@@ -13,6 +13,7 @@ pub mod error;
 pub mod events;
 pub mod metrics;
 mod pages;
+pub mod scheduler;
 pub mod server;
 pub mod store;
 pub mod traces;

@@ -144,3 +144,31 @@ impl Rule {
         Some(at).filter(|at| self.end.is_none_or(|end| *at < end))
     }
 }
+
+impl Schedule {
+    pub fn describe(&self) -> String {
+        self.to_string()
+    }
+
+    pub fn put_off(&self, _occurrence: Timestamp) -> SignedDuration {
+        SignedDuration::ZERO
+    }
+}
+
+impl Rule {
+    pub fn previous(&self, at_or_before: Timestamp, created: Timestamp) -> Option<Timestamp> {
+        let mut at = self.next(created - SignedDuration::from_micros(1), created)?;
+        while let Some(next) = self.next(at, created).filter(|next| *next <= at_or_before) {
+            at = next;
+        }
+        Some(at).filter(|at| *at <= at_or_before)
+    }
+
+    pub fn count(&self, from: Timestamp, to: Timestamp, created: Timestamp, cap: u64) -> u64 {
+        let (mut n, mut at) = (0, from);
+        while n < cap && let Some(next) = self.next(at, created).filter(|next| *next <= to) {
+            (n, at) = (n + 1, next);
+        }
+        n
+    }
+}
