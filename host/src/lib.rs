@@ -16,6 +16,7 @@ mod pages;
 pub mod scheduler;
 pub mod server;
 pub mod store;
+pub mod tls;
 pub mod traces;
 pub mod wasm;
 pub mod worker;
