@@ -12,6 +12,7 @@ mod guard;
 mod health;
 mod metrics;
 mod modules;
+mod occurrences;
 mod openapi;
 mod replay;
 mod retry;
@@ -93,10 +94,10 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/deployments/{name}/pause", post(deployments::pause))
         .route("/api/deployments/{name}/resume", post(deployments::resume))
         .route("/api/deployments/{name}/runs", post(deployments::run).layer(limit(2 * MAX_INPUT_BYTES)))
-        .route("/api/deployments/{name}/upcoming", get(deployments::upcoming_of))
-        .route("/api/deployments/{name}/skips", get(deployments::skips))
-        .route("/api/deployments/{name}/backfill", post(deployments::backfill))
-        .route("/api/upcoming", get(deployments::upcoming))
+        .route("/api/deployments/{name}/upcoming", get(occurrences::upcoming_of))
+        .route("/api/deployments/{name}/skips", get(occurrences::skips))
+        .route("/api/deployments/{name}/backfill", post(occurrences::backfill))
+        .route("/api/upcoming", get(occurrences::upcoming))
         .route("/api/stats", get(stats::stats))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)

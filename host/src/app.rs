@@ -36,7 +36,7 @@ pub use register::MAX_MODULE_BYTES;
 pub use registry::{Plan, Version};
 pub use replay::{Call, Execution, ReplayOrder, Replayed, Replayer};
 pub use retry::Retry;
-pub use schedules::{Upcoming, MAX_UPCOMING};
+pub use schedules::{MAX_UPCOMING, Upcoming};
 pub use submit::{MAX_INPUT_BYTES, NewRun, Started, Starter, check_run_name};
 
 /// What the operator decides.

@@ -13,7 +13,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::journal::JournalEntry;
-use crate::domain::{Attempt, CacheKey, Failure, Kind, Run, RunId, ScheduleId, ShownState, Skip, State, StateCounts, Trigger};
+use crate::domain::{
+    Attempt, CacheKey, Failure, Kind, Run, RunId, ScheduleId, ShownState, Skip, State, StateCounts, Trigger,
+};
 use crate::error::{Error, ErrorKind};
 
 pub use sqlite::{LogFilter, Store, StoreError};

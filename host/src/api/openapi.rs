@@ -12,7 +12,10 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Res
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::shapes::ErrorShape;
-use super::{backup, deletion, deployments, events, graph, health, metrics, modules, replay, retry, runs, signals, stats};
+use super::{
+    backup, deletion, deployments, events, graph, health, metrics, modules, occurrences, replay, retry, runs, signals,
+    stats,
+};
 use crate::error::{ErrorKind, Result};
 
 #[derive(OpenApi)]
@@ -52,10 +55,10 @@ use crate::error::{ErrorKind, Result};
         deployments::pause,
         deployments::resume,
         deployments::run,
-        deployments::upcoming_of,
-        deployments::skips,
-        deployments::backfill,
-        deployments::upcoming,
+        occurrences::upcoming_of,
+        occurrences::skips,
+        occurrences::backfill,
+        occurrences::upcoming,
         backup::backup,
         health::health,
         metrics::metrics,
@@ -111,8 +114,11 @@ struct Always;
 
 impl Modify for Always {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let operations =
-            openapi.paths.paths.values_mut().flat_map(|path| [&mut path.get, &mut path.post, &mut path.put, &mut path.patch, &mut path.delete]);
+        let operations = openapi
+            .paths
+            .paths
+            .values_mut()
+            .flat_map(|path| [&mut path.get, &mut path.post, &mut path.put, &mut path.patch, &mut path.delete]);
         for operation in operations.flatten() {
             for refused in
                 [refused(ErrorKind::Forbidden), refused(ErrorKind::Unavailable), refused(ErrorKind::Internal)]

@@ -158,7 +158,9 @@ impl App {
         spec.check().map_err(Error::invalid)?;
         let length = serde_json::to_string(&spec).map_err(anyhow::Error::from)?.len();
         if length > MAX_SPEC_BYTES {
-            return Err(Error::too_large(format!("the deployment has {length} bytes and the limit is {MAX_SPEC_BYTES}")));
+            return Err(Error::too_large(format!(
+                "the deployment has {length} bytes and the limit is {MAX_SPEC_BYTES}"
+            )));
         }
         let version = self.find_version(&spec.module, spec.digest.as_ref())?;
         let name = match &spec.entry {

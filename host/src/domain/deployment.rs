@@ -71,8 +71,7 @@ pub enum SkipReason {
 }
 
 impl SkipReason {
-    const ALL: [SkipReason; 4] =
-        [SkipReason::Conflict, SkipReason::Missed, SkipReason::Paused, SkipReason::Refused];
+    const ALL: [SkipReason; 4] = [SkipReason::Conflict, SkipReason::Missed, SkipReason::Paused, SkipReason::Refused];
 
     pub fn as_str(self) -> &'static str {
         match self {

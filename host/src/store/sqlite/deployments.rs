@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::rows::{Json, json, micros, run_id_or_null, timestamp, timestamp_or_null, unreadable};
 use super::{Result, Store};
-use crate::domain::{Deployment, DeploymentSpec, Skip, SkipReason, ScheduleId, TimetableRow};
-use crate::store::{StoredSkip};
+use crate::domain::{Deployment, DeploymentSpec, ScheduleId, Skip, SkipReason, TimetableRow};
+use crate::store::StoredSkip;
 
 const DEPLOYMENT: &str = "SELECT name, spec, created_at, updated_at FROM deployments";
 const TIMETABLE: &str = "SELECT id, spec, created_at, next_at, due_at FROM schedules";

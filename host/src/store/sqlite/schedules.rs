@@ -21,9 +21,8 @@ impl Store {
     /// The names of deployments with schedules that are due, and of these schedules, the longest due first.
     pub fn due_schedules(&self, now: Timestamp, limit: usize) -> Result<Vec<(String, String)>> {
         self.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT deployment, id FROM schedules WHERE due_at <= ? ORDER BY due_at LIMIT ?",
-            )?;
+            let mut statement = connection
+                .prepare_cached("SELECT deployment, id FROM schedules WHERE due_at <= ? ORDER BY due_at LIMIT ?")?;
             let rows = statement.query_map(params![micros(now), limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
