@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::app::{answer, text, time};
+use crate::app::{answer, time};
 use crate::deployments::{START, deploy, echo, finished, runs_of, seconds, settled, skips_of, step, with};
 
 #[tokio::test]
