@@ -42,6 +42,11 @@ impl Client {
         answer.error_for_status().unwrap().json().await.unwrap()
     }
 
+    pub async fn put(&self, path: &str, body: Value) {
+        let answer = self.http.put(format!("{}{path}", self.url)).json(&body).send().await.unwrap();
+        answer.error_for_status().unwrap();
+    }
+
     /// The whole answer to a GET.
     pub async fn get(&self, path: &str) -> Vec<u8> {
         let answer = self.http.get(format!("{}{path}", self.url)).send().await.unwrap();

@@ -12,6 +12,8 @@ const BINARY: &str = env!("CARGO_BIN_EXE_tarefa");
 const STARTS: usize = 5;
 /// After a start allocators and threads come to rest.
 const REST: Duration = Duration::from_secs(2);
+/// The kernel counts in hundredths on every machine that it shows to programs.
+const TICKS_PER_S: f64 = 100.0;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Start {
@@ -77,6 +79,15 @@ impl Process {
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
         kib * 1024.0 / 1e6
+    }
+
+    /// Seconds of processor time so far.
+    pub fn cpu_s(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // The name, which may have spaces, ends with the last parenthesis; the times are the 12th and 13th after it.
+        let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
+        let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+        ticks / TICKS_PER_S
     }
 
     pub fn kill(mut self) {

@@ -76,3 +76,82 @@ pub fn due(
     }
     Due { run: run.into(), missed, next: next_at }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CREATED: &str = "2026-01-02T03:04:05Z";
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    /// What is due of an interval of a minute, `seconds` after its deployment was made.
+    fn minutes(seconds: i64, policy: (Catchup, u32)) -> Due {
+        let schedule = Schedule { interval_ms: Some(60_000), timezone: "UTC".to_owned(), ..Schedule::default() };
+        let rule = schedule.rule().expect("a rule");
+        let created = at(CREATED);
+        let first = rule.next(created, created).expect("an occurrence");
+        due(&schedule, &rule, created, first, created + jiff::SignedDuration::from_secs(seconds), policy)
+    }
+
+    /// Minutes after the start.
+    fn shown(due: &Due) -> (Vec<i64>, Option<(i64, i64, u64)>, Option<i64>) {
+        let minute = |at: Timestamp| at.duration_since(self::at(CREATED)).as_secs() / 60;
+        let missed = due.missed.as_ref().map(|missed| (minute(missed.first), minute(missed.last), missed.n));
+        (due.run.iter().map(|at| minute(*at)).collect(), missed, due.next.map(minute))
+    }
+
+    #[test]
+    fn the_policy_says_what_is_run_of_what_has_become_due() {
+        use Catchup::{All, Last, None};
+        let table = [
+            // Nothing is due yet; one is; one is, ten seconds ago.
+            (59, Last, 1, (vec![], Option::None, Some(1))),
+            (60, Last, 1, (vec![1], Option::None, Some(2))),
+            (60, None, 1, (vec![1], Option::None, Some(2))),
+            (70, None, 1, (vec![1], Option::None, Some(2))),
+            (71, None, 1, (vec![], Some((1, 1, 1)), Some(2))),
+            (71, Last, 1, (vec![1], Option::None, Some(2))),
+            // Five are.
+            (300, Last, 1, (vec![5], Some((1, 4, 4)), Some(6))),
+            (300, None, 1, (vec![5], Some((1, 4, 4)), Some(6))),
+            (330, None, 1, (vec![], Some((1, 5, 5)), Some(6))),
+            (330, All, 3, (vec![3, 4, 5], Some((1, 2, 2)), Some(6))),
+            (330, All, 5, (vec![1, 2, 3, 4, 5], Option::None, Some(6))),
+            (330, All, 100, (vec![1, 2, 3, 4, 5], Option::None, Some(6))),
+        ];
+        for (seconds, catchup, most, expected) in table {
+            assert_eq!(shown(&minutes(seconds, (catchup, most))), expected, "{seconds} s, {catchup:?} {most}");
+        }
+    }
+
+    #[test]
+    fn an_occurrence_that_is_put_off_is_not_due_before() {
+        let schedule = Schedule {
+            cron: Some("*/5 * * * *".to_owned()),
+            timezone: "UTC".to_owned(),
+            jitter_ms: 240_000,
+            ..Schedule::default()
+        };
+        let rule = schedule.rule().expect("a rule");
+        let (created, first) = (at(CREATED), at("2026-01-02T03:05:00Z"));
+        let put_off = schedule.put_off(first);
+        let before = first + put_off - jiff::SignedDuration::from_micros(1);
+        let policy = (Catchup::Last, 1);
+        let nothing = Due { run: Vec::new(), missed: None, next: Some(first) };
+        assert_eq!(due(&schedule, &rule, created, first, before, policy), nothing);
+        let due = due(&schedule, &rule, created, first, first + put_off, policy);
+        assert_eq!((due.run, due.missed, due.next), (vec![first], None, Some(at("2026-01-02T03:10:00Z"))));
+    }
+
+    #[test]
+    fn a_schedule_that_is_over_has_no_next_occurrence() {
+        let once = Schedule { at: Some("2026-01-03T00:00:00Z".to_owned()), timezone: "UTC".to_owned(), ..Schedule::default() };
+        let rule = once.rule().expect("a rule");
+        let (created, first) = (at(CREATED), at("2026-01-03T00:00:00Z"));
+        let due = due(&once, &rule, created, first, at("2027-01-01T00:00:00Z"), (Catchup::Last, 1));
+        assert_eq!((due.run, due.missed, due.next), (vec![first], None, None));
+    }
+}
