@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rand::RngExt;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::app::{answer, time};
+use crate::chance::{draws, seed};
 use crate::deployments::{START, deploy, echo, finished, runs_of, seconds, settled, skips_of, step, with};
+use crate::process::{self, Process};
 
 #[tokio::test]
 async fn a_deployment_does_not_run_when_it_is_made_and_then_once_each_interval() {
@@ -228,4 +231,43 @@ async fn a_backfill_runs_past_occurrences_once_in_their_order() {
         .post("/api/deployments/d/backfill", json!({"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}))
         .await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "the future is not back: {error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_again_and_again_runs_or_records_each_occurrence_once() {
+    let data = process::data_dir();
+    let server = Process::serve(data.path(), &[]);
+    server.register("noop").await;
+    let http = tarefa::tls::plain_client().build().expect("a client");
+    let mut body = echo(json!([{"interval_ms": 1000}]));
+    (body["overlap"], body["catchup"]) = (json!("allow"), json!("all"));
+    let put = http.put(format!("{}/api/deployments/d", server.client.url())).json(&body);
+    let (_, made) = answer(put).await;
+    let first = time(&made["next_at"]);
+    let mut chance = draws(seed(), 0);
+    let mut server = Some(server);
+    for _ in 0..4 {
+        // Not a wait for something to happen: a moment at random at which it is killed.
+        tokio::time::sleep(Duration::from_millis(chance.random_range(0..1500))).await;
+        server.take().expect("it runs").kill();
+        tokio::time::sleep(Duration::from_millis(chance.random_range(0..1500))).await;
+        server = Some(Process::serve(data.path(), &[]));
+    }
+    let server = server.expect("it runs");
+    let url = format!("{}/api", server.client.url());
+    let (_, paused) = answer(http.post(format!("{url}/deployments/d/pause")).json(&json!({}))).await;
+    assert_eq!(paused["paused"], true, "{paused}");
+    let (_, runs) = answer(http.get(format!("{url}/runs?deployment=d&limit=500"))).await;
+    let (_, skips) = answer(http.get(format!("{url}/deployments/d/skips"))).await;
+    let (_, next) = answer(http.get(format!("{url}/deployments/d/upcoming?limit=1"))).await;
+    let mut at: Vec<Timestamp> =
+        runs["items"].as_array().unwrap().iter().map(|run| time(&run["occurrence"]["at"])).collect();
+    for skip in skips["items"].as_array().unwrap() {
+        let (first, n) = (time(&skip["first_at"]), skip["n"].as_i64().unwrap());
+        at.extend((0..n).map(|n| first + seconds(n)));
+    }
+    at.sort();
+    let expected: Vec<Timestamp> = (0..at.len() as i64).map(|n| first + seconds(n)).collect();
+    assert_eq!(at, expected, "{skips}");
+    assert!(time(&next["items"][0]["at"]) >= first + seconds(at.len() as i64), "{next}");
 }

@@ -74,7 +74,13 @@ async fn idle(data: &Path, report: &mut Report) {
     let before = process.cpu_s();
     tokio::time::sleep(IDLE_FOR).await;
     let percent = (process.cpu_s() - before) / IDLE_FOR.as_secs_f64() * 100.0;
-    report.add("idle deployments cpu percent", "(j) a core, with 10,000 deployments of which none is due", percent, 2, "%");
+    report.add(
+        "idle deployments cpu percent",
+        "(j) a core, with 10,000 deployments of which none is due",
+        percent,
+        2,
+        "%",
+    );
     process.kill();
 }
 

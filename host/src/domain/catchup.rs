@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn a_schedule_that_is_over_has_no_next_occurrence() {
-        let once = Schedule { at: Some("2026-01-03T00:00:00Z".to_owned()), timezone: "UTC".to_owned(), ..Schedule::default() };
+        let once =
+            Schedule { at: Some("2026-01-03T00:00:00Z".to_owned()), timezone: "UTC".to_owned(), ..Schedule::default() };
         let rule = once.rule().expect("a rule");
         let (created, first) = (at(CREATED), at("2026-01-03T00:00:00Z"));
         let due = due(&once, &rule, created, first, at("2027-01-01T00:00:00Z"), (Catchup::Last, 1));
