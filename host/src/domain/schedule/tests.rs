@@ -225,3 +225,5 @@ fn intervals_and_points_in_time_read_well() {
 }
 
 mod clocks;
+mod expressions;
+mod words;
