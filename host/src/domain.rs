@@ -13,6 +13,7 @@ pub mod ids;
 pub mod journal;
 pub mod limits;
 pub mod module;
+pub mod nearest;
 pub mod parameters;
 pub mod retry;
 pub mod run;

@@ -88,7 +88,6 @@ impl App {
         for row in rows {
             let rule = row.schedule.rule().map_err(Error::invalid)?;
             let mut after = *from - SignedDuration::from_micros(1);
-            // An interval has been there before its deployment was, too.
             while let Some(at) = rule.next(after, row.created_at).filter(|at| at < to) {
                 if occurrences.len() == MAX_BACKFILL {
                     return Err(Error::invalid(format!(
