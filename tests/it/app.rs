@@ -103,7 +103,14 @@ impl TestApp {
         let server = Server::start(self.config.clone()).await.expect("the server starts");
         let url = server.url();
         let TestApp { config, data, manual } = self;
-        Running { server: Some(server), url, http: Client::new(), manual, config, _data: data }
+        Running {
+            server: Some(server),
+            url,
+            http: tarefa::tls::plain_client().build().expect("a client"),
+            manual,
+            config,
+            _data: data,
+        }
     }
 }
 
