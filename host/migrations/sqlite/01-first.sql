@@ -79,6 +79,8 @@ CREATE TABLE runs (
     retried_at INTEGER,
     -- Since when it is paused.
     paused_at INTEGER,
+    -- When its log and those of all below it were removed last.
+    logs_pruned_at INTEGER,
     -- How the children of a flow ended, as JSON, so that a list need not count them.
     child_states TEXT,
     -- Of a child that is over: the number of that event among those of its flow, which are else in the journal.
@@ -98,7 +100,7 @@ CREATE TABLE runs (
     CHECK (
         CASE WHEN trigger IS NULL
             THEN parent_id IS NOT NULL
-            ELSE trigger = 'schedule' OR trigger = 'api' OR trigger = 'cli'
+            ELSE trigger = 'schedule' OR trigger = 'backfill' OR trigger = 'api' OR trigger = 'cli'
         END
     ),
     CHECK ((schedule_id IS NULL) = (occurrence_at IS NULL)),
@@ -115,9 +117,10 @@ CREATE INDEX runs_of_deployment ON runs (deployment, id) WHERE deployment IS NOT
 -- An occurrence is run once.
 CREATE UNIQUE INDEX runs_of_schedule ON runs (deployment, schedule_id, occurrence_at) WHERE schedule_id IS NOT NULL;
 
--- `spec` is the JSON of what it says.
+-- `spec` is the JSON of what it says, beside its schedules.
 CREATE TABLE deployments (
     name TEXT PRIMARY KEY,
+    module TEXT NOT NULL,
     spec TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
@@ -137,6 +140,7 @@ CREATE TABLE schedules (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX schedules_due ON schedules (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX deployments_of_module ON deployments (module);
 
 -- Occurrences that were not run: `n` from `first_at` to `last_at`.
 CREATE TABLE skips (
@@ -146,12 +150,13 @@ CREATE TABLE skips (
     first_at INTEGER NOT NULL,
     last_at INTEGER NOT NULL,
     n INTEGER NOT NULL,
-    reason TEXT NOT NULL,
+    why TEXT NOT NULL,
+    detail TEXT NOT NULL,
     run_id BLOB,
     at INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX skips_of_deployment ON skips (deployment, no);
+CREATE INDEX skips_of_schedule ON skips (deployment, schedule_id, no);
 
 -- Which run a caller's key stands for.
 CREATE TABLE idempotency_keys (
@@ -249,3 +254,13 @@ CREATE TABLE logs (
 
 CREATE INDEX logs_of_root ON logs (root_id);
 CREATE UNIQUE INDEX logs_of_run ON logs (run_id, attempt, line);
+
+-- Runs at the top that are over, in the order of their ends, those first whose logs were removed since: what is too old
+-- is found without looking at the rest.
+CREATE INDEX runs_over ON runs (deployment, (coalesce(logs_pruned_at, 0) < finished_at), finished_at)
+    WHERE parent_id IS NULL AND finished_at IS NOT NULL;
+
+-- Trees of runs that are being deleted: the run at the top is gone, what was below it goes bit by bit.
+CREATE TABLE remains (
+    root_id BLOB PRIMARY KEY
+) STRICT, WITHOUT ROWID;
