@@ -18,9 +18,10 @@ use crate::app::{AllowedDir, App, AppConfig};
 use crate::clock::Clock;
 use crate::datadir::{DataDir, Holder};
 use crate::domain::limits::LimitCaps;
-use crate::domain::{RunId, Timestamp};
+use crate::domain::{Retention, RunId, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Events;
+use crate::maintenance::Maintenance;
 use crate::store::{Store, StoreConfig};
 use crate::traces::Traces;
 use crate::wasm::{Wasm, WasmConfig, own_binary};
@@ -58,6 +59,8 @@ pub struct ServerConfig {
     /// Where finished runs are sent as traces, such as `http://127.0.0.1:4318`.
     pub otlp_endpoint: Option<String>,
     pub timezone: String,
+    /// How long runs and logs are kept; absent, nothing is deleted unasked.
+    pub retention: Option<Retention>,
     /// Our binary, where it is not the one that runs.
     pub compiler: Option<PathBuf>,
     pub clock: Option<Clock>,
@@ -83,6 +86,7 @@ impl ServerConfig {
             allowed_http: Vec::new(),
             otlp_endpoint: None,
             timezone: "UTC".to_owned(),
+            retention: None,
             compiler: None,
             clock: None,
             max_pages: None,
@@ -100,6 +104,7 @@ pub struct Server {
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
     finished: broadcast::Receiver<RunId>,
     traces: Option<Traces>,
+    maintenance: Option<Maintenance>,
     /// Last, so that it is let go after all else.
     _data_dir: DataDir,
 }
@@ -144,6 +149,7 @@ impl Server {
             allowed_dirs: config.allowed_dirs,
             allowed_http: config.allowed_http,
             timezone: config.timezone,
+            retention: config.retention,
         };
         let app = App::new(store, wasm, events, clock, app_config)?;
         // Guests compute here, one thread a core, so that the API answers under full load.
@@ -171,6 +177,7 @@ impl Server {
         let close = closing.clone();
         let serve = axum::serve(listener, router).with_graceful_shutdown(async move { close.cancelled().await });
         let serving = tokio::spawn(async move { serve.await });
+        let maintenance = config.retention.map(|retention| Maintenance::start(app.clone(), retention));
         data_dir.announce(&Holder {
             pid: std::process::id(),
             url: format!("http://{address}"),
@@ -185,6 +192,7 @@ impl Server {
             serving,
             finished,
             traces,
+            maintenance,
             _data_dir: data_dir,
         })
     }
@@ -212,6 +220,9 @@ impl Server {
     /// Stops claiming, waits up to `grace` for what runs, gives the rest back, and stops answering.
     pub async fn shutdown(mut self, grace: Duration) {
         self.worker.stop(grace).await;
+        if let Some(maintenance) = self.maintenance.take() {
+            maintenance.stop().await;
+        }
         if let Some(traces) = self.traces.take() {
             traces.close().await;
         }

@@ -12,7 +12,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Res
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::shapes::ErrorShape;
-use super::{backup, deletion, events, graph, health, metrics, modules, replay, retry, runs, signals, stats};
+use super::{backup, deletion, events, graph, health, metrics, modules, replay, retry, runs, signals, stats, system};
 use crate::error::{ErrorKind, Result};
 
 #[derive(OpenApi)]
@@ -45,6 +45,8 @@ use crate::error::{ErrorKind, Result};
         deletion::delete_module,
         backup::backup,
         health::health,
+        system::system,
+        system::prune,
         metrics::metrics,
         openapi,
         docs,
