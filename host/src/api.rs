@@ -20,6 +20,7 @@ mod runs;
 pub mod shapes;
 mod signals;
 mod stats;
+mod system;
 mod view;
 
 use std::sync::Arc;
@@ -72,6 +73,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/docs", get(openapi::docs))
         .route("/api/health", get(health::health))
         .route("/api/backup", get(backup::backup))
+        .route("/api/system", get(system::system))
+        .route("/api/prune", post(system::prune))
         .route("/api/modules", get(modules::list).post(modules::register).layer(limit(MAX_MODULE_BYTES)))
         .route("/api/modules/{name}", get(modules::show).delete(deletion::delete_module))
         .route("/api/runs", get(runs::list).post(runs::submit).layer(limit(2 * MAX_INPUT_BYTES)))

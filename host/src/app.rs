@@ -8,6 +8,7 @@ mod grants;
 mod register;
 mod registry;
 mod replay;
+mod retention;
 mod retry;
 mod schedules;
 mod signals;
@@ -21,7 +22,7 @@ use uuid::ContextV7;
 
 use crate::clock::Clock;
 use crate::domain::limits::LimitCaps;
-use crate::domain::{DirMode, Kind, Run, RunId, State};
+use crate::domain::{DirMode, Kind, Retention, Run, RunId, State};
 use crate::error::{Error, Result};
 use crate::events::{CancelRequest, Events};
 use crate::metrics::Metrics;
@@ -50,6 +51,8 @@ pub struct AppConfig {
     pub allowed_http: Vec<String>,
     /// The IANA time zone of runs that name none.
     pub timezone: String,
+    /// How long runs and logs are kept; none where nothing is deleted unasked.
+    pub retention: Option<Retention>,
 }
 
 /// A directory of the host, and the most that may be granted of it.

@@ -6,10 +6,10 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use crate::api::shapes::{
-    ErrorShape, Health, LogShape, ModuleShape, Page, ReplayShape, RetryShape, RunShape, RunSummary, StatsShape,
-    SubmitShape,
+    ErrorShape, Health, LogShape, ModuleShape, Page, PrunedShape, ReplayShape, RetryShape, RunShape, RunSummary,
+    StatsShape, SubmitShape,
 };
-use crate::domain::{Kind, RunId, ShownState, Timestamp, Trigger};
+use crate::domain::{Kind, RetentionPatch, RunId, ShownState, Timestamp, Trigger};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tls;
 
@@ -195,6 +195,13 @@ impl Client {
     /// Deletes a final top-level run with all below it.
     pub async fn delete_run(&self, id: RunId) -> Result<()> {
         self.send(self.request(Method::DELETE, &["runs", &id.to_string()]), DELETE_TIMEOUT).await.map(drop)
+    }
+
+    /// Deletes runs and logs that are older than that.
+    pub async fn prune(&self, older_than: &RetentionPatch) -> Result<PrunedShape> {
+        let request = self.request(Method::POST, &["prune"]).json(older_than);
+        let response = self.send(request, DELETE_TIMEOUT).await?;
+        self.read(response).await
     }
 
     /// Deletes a module that no run on record uses, with all its versions.

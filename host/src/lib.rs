@@ -11,6 +11,7 @@ pub mod datadir;
 pub mod domain;
 pub mod error;
 pub mod events;
+pub mod maintenance;
 pub mod metrics;
 mod pages;
 pub mod scheduler;

@@ -49,6 +49,8 @@ pub struct Metrics {
     submitted: [Counter; Trigger::ALL.len()],
     of_kind: [OfKind; KINDS.len()],
     fuel_used: Counter,
+    runs_pruned: Counter,
+    log_lines_pruned: Counter,
     /// Task sandboxes that may be open at once, and that are.
     pub slots: Gauge,
     pub slots_in_use: Gauge,
@@ -100,6 +102,15 @@ impl Metrics {
         let fuel_used = Counter::default();
         let help = "Fuel that attempts used since the server started, about one unit an instruction";
         registry.register("fuel_used", help, fuel_used.clone());
+        let mut counter = |name: &str, help: &str| {
+            let counter = Counter::default();
+            registry.register(name, help, counter.clone());
+            counter
+        };
+        let help = "Runs that were deleted since the server started, as they were older than they are kept";
+        let runs_pruned = counter("runs_pruned", help);
+        let help = "Lines of logs that were deleted since the server started, as they were older than they are kept";
+        let log_lines_pruned = counter("log_lines_pruned", help);
         let mut gauge = |name: &str, help: &str| {
             let gauge = Gauge::default();
             registry.register(name, help, gauge.clone());
@@ -113,6 +124,8 @@ impl Metrics {
             submitted: Trigger::ALL.map(|trigger| submitted.get_or_create_owned(&[("trigger", trigger.as_str())])),
             of_kind,
             fuel_used,
+            runs_pruned,
+            log_lines_pruned,
             registry,
         }
     }
@@ -129,6 +142,12 @@ impl Metrics {
         if let (Some(from), Some(to), None) = (run.started_at, run.finished_at, run.cached_from) {
             of_kind.duration.observe_us((to.as_microsecond() - from.as_microsecond()).max(0) as u64);
         }
+    }
+
+    /// So much was older than it is kept, and was deleted.
+    pub fn pruned(&self, runs: u64, log_lines: u64) {
+        self.runs_pruned.inc_by(runs);
+        self.log_lines_pruned.inc_by(log_lines);
     }
 
     /// An attempt ended, with what is to become of its run.

@@ -18,9 +18,10 @@ use crate::app::{AllowedDir, App, AppConfig};
 use crate::clock::Clock;
 use crate::datadir::{DataDir, Holder};
 use crate::domain::limits::LimitCaps;
-use crate::domain::{RunId, Timestamp};
+use crate::domain::{Retention, RunId, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Events;
+use crate::maintenance::Maintenance;
 use crate::scheduler::Scheduler;
 use crate::store::{Store, StoreConfig};
 use crate::traces::Traces;
@@ -59,6 +60,8 @@ pub struct ServerConfig {
     /// Where finished runs are sent as traces, such as `http://127.0.0.1:4318`.
     pub otlp_endpoint: Option<String>,
     pub timezone: String,
+    /// How long runs and logs are kept; absent, nothing is deleted unasked.
+    pub retention: Option<Retention>,
     /// Our binary, where it is not the one that runs.
     pub compiler: Option<PathBuf>,
     pub clock: Option<Clock>,
@@ -84,6 +87,7 @@ impl ServerConfig {
             allowed_http: Vec::new(),
             otlp_endpoint: None,
             timezone: "UTC".to_owned(),
+            retention: None,
             compiler: None,
             clock: None,
             max_pages: None,
@@ -102,6 +106,7 @@ pub struct Server {
     finished: broadcast::Receiver<RunId>,
     scheduler: Option<Scheduler>,
     traces: Option<Traces>,
+    maintenance: Option<Maintenance>,
     /// Last, so that it is let go after all else.
     _data_dir: DataDir,
 }
@@ -146,6 +151,7 @@ impl Server {
             allowed_dirs: config.allowed_dirs,
             allowed_http: config.allowed_http,
             timezone: config.timezone,
+            retention: config.retention,
         };
         let app = App::new(store, wasm, events, clock, app_config)?;
         // Guests compute here, one thread a core, so that the API answers under full load.
@@ -174,6 +180,7 @@ impl Server {
         let close = closing.clone();
         let serve = axum::serve(listener, router).with_graceful_shutdown(async move { close.cancelled().await });
         let serving = tokio::spawn(async move { serve.await });
+        let maintenance = config.retention.map(|retention| Maintenance::start(app.clone(), retention));
         data_dir.announce(&Holder {
             pid: std::process::id(),
             url: format!("http://{address}"),
@@ -189,6 +196,7 @@ impl Server {
             finished,
             scheduler,
             traces,
+            maintenance,
             _data_dir: data_dir,
         })
     }
@@ -217,6 +225,9 @@ impl Server {
     pub async fn shutdown(mut self, grace: Duration) {
         drop(self.scheduler.take());
         self.worker.stop(grace).await;
+        if let Some(maintenance) = self.maintenance.take() {
+            maintenance.stop().await;
+        }
         if let Some(traces) = self.traces.take() {
             traces.close().await;
         }

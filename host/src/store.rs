@@ -18,7 +18,7 @@ use crate::domain::{
 };
 use crate::error::{Error, ErrorKind};
 
-pub use sqlite::{LogFilter, Store, StoreError};
+pub use sqlite::{LogFilter, Over, Part, Pruned, Storage, Store, StoreError};
 pub use watch::{News, Watch};
 
 /// How long a write may wait for somebody to commit it.

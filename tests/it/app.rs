@@ -9,7 +9,7 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tarefa::app::AllowedDir;
 use tarefa::clock::{Clock, Manual};
-use tarefa::domain::{DirMode, RunId};
+use tarefa::domain::{DirMode, Retention, RunId};
 use tarefa::server::{Server, ServerConfig};
 use tarefa::tls::plain_client;
 use tempfile::TempDir;
@@ -77,6 +77,13 @@ impl TestApp {
 
     pub fn allow_http(mut self, host: &str) -> TestApp {
         self.config.allowed_http.push(host.to_owned());
+        self
+    }
+
+    /// What is older than this is deleted.
+    pub fn retention(mut self, runs: &str, logs: &str) -> TestApp {
+        self.config.retention =
+            Some(Retention { runs: runs.parse().expect("a span"), logs: logs.parse().expect("a span") });
         self
     }
 

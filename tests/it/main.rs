@@ -39,6 +39,7 @@ mod process;
 mod programs;
 mod replay;
 mod restart;
+mod retention;
 mod retries;
 mod retry;
 mod scheduler;

@@ -83,6 +83,11 @@ impl Process {
         self.child.wait().expect("it ends").code()
     }
 
+    pub async fn metrics(&self) -> String {
+        let answer = reqwest::get(format!("{}/metrics", self.client.url())).await.expect("the server answers");
+        answer.text().await.expect("the answer arrives whole")
+    }
+
     pub async fn register(&self, name: &str) {
         self.client.register(name, guest(name)).await.expect("registers");
     }

@@ -158,6 +158,28 @@ async fn a_run_that_its_server_dies_with_again_and_again_is_crashed() {
 }
 
 #[tokio::test]
+async fn a_flow_that_its_server_dies_with_after_its_last_sleep_is_crashed() {
+    let data = data_dir();
+    let mut server = Process::serve(data.path(), &[]);
+    server.register("sleeper").await;
+    let submit = json!({
+        "module": "sleeper", "entry": "computes_after_a_sleep", "parameters": {"ms": 1},
+        "limits": {"fuel": i64::MAX},
+    });
+    let submit = serde_json::from_value(submit).unwrap();
+    let id = server.client.submit(&submit, None).await.unwrap().summary.id;
+    while server.client.logs(id, None, None, 1).await.unwrap().items.is_empty() {}
+    for _ in 1..=3 {
+        while !server.metrics().await.contains("tarefa_flows_in_memory 1\n") {}
+        server.kill();
+        server = Process::serve(data.path(), &[]);
+    }
+    let run = server.until_final(id).await;
+    assert_eq!(run.summary.state, State::Crashed, "{run:?}");
+    assert_eq!(reasons_of(&run), [RESUMED, RESUMED, "its worker died again and again"]);
+}
+
+#[tokio::test]
 async fn sigterm_ends_the_process_and_gives_its_runs_back() {
     let data = data_dir();
     let server = Process::serve(data.path(), &["--grace", "0"]);

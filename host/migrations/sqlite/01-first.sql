@@ -79,6 +79,8 @@ CREATE TABLE runs (
     retried_at INTEGER,
     -- Since when it is paused.
     paused_at INTEGER,
+    -- When its log and those of all below it were removed last.
+    logs_pruned_at INTEGER,
     -- How the children of a flow ended, as JSON, so that a list need not count them.
     child_states TEXT,
     -- Of a child that is over: the number of that event among those of its flow, which are else in the journal.
@@ -252,3 +254,13 @@ CREATE TABLE logs (
 
 CREATE INDEX logs_of_root ON logs (root_id);
 CREATE UNIQUE INDEX logs_of_run ON logs (run_id, attempt, line);
+
+-- Runs at the top that are over, in the order of their ends, those first whose logs were removed since: what is too old
+-- is found without looking at the rest.
+CREATE INDEX runs_over ON runs (deployment, (coalesce(logs_pruned_at, 0) < finished_at), finished_at)
+    WHERE parent_id IS NULL AND finished_at IS NOT NULL;
+
+-- Trees of runs that are being deleted: the run at the top is gone, what was below it goes bit by bit.
+CREATE TABLE remains (
+    root_id BLOB PRIMARY KEY
+) STRICT, WITHOUT ROWID;

@@ -14,7 +14,7 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 use super::shapes::ErrorShape;
 use super::{
     backup, deletion, deployments, events, graph, health, metrics, modules, occurrences, replay, retry, runs, signals,
-    stats,
+    stats, system,
 };
 use crate::error::{ErrorKind, Result};
 
@@ -61,6 +61,8 @@ use crate::error::{ErrorKind, Result};
         occurrences::upcoming,
         backup::backup,
         health::health,
+        system::system,
+        system::prune,
         metrics::metrics,
         openapi,
         docs,

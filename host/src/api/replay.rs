@@ -84,6 +84,7 @@ pub(super) async fn replay(
         replayed: outcome(again)?,
         log: ReplayedLog {
             same: differing.is_none(),
+            removed: replayed.log_removed,
             recorded_lines: recorded.lines.len(),
             replayed_lines: again.lines.len(),
             differing_line: differing.map(|place| place + 1),

@@ -1,6 +1,7 @@
 //! What goes over the wire: the JSON of the API, read by the client and written by the server.
 
 mod deployments;
+mod system;
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -16,6 +17,7 @@ use crate::domain::{
 };
 
 pub use deployments::*;
+pub use system::*;
 
 /// One page of a list.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -167,6 +169,8 @@ pub struct ReplayedOutcome {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ReplayedLog {
     pub same: bool,
+    /// Whether the recorded log was removed since: then there is nothing to compare.
+    pub removed: bool,
     pub recorded_lines: usize,
     pub replayed_lines: usize,
     /// The first that differs, counted from 1, and what it is on each side; null where there is none.
@@ -260,6 +264,8 @@ pub struct RunShape {
     pub upstream: crate::domain::run::Upstream,
     /// Of a flow's child: whether a newer generation of its flow counts instead.
     pub superseded: bool,
+    /// When the log of its tree of runs was removed, as it was older than logs are kept.
+    pub logs_pruned_at: Option<Timestamp>,
     pub attempts: Vec<Attempt>,
     pub history: Vec<HistoryItem>,
 }

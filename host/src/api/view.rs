@@ -102,6 +102,7 @@ pub(crate) fn details(app: &App, run: Run) -> Result<RunShape> {
             Some(parent) => app.run(parent.id)?.generation > parent.generation,
             None => false,
         },
+        logs_pruned_at: app.store.logs_pruned_at(run.root_id)?,
         attempts,
         history,
         summary,

@@ -55,6 +55,8 @@ pub struct Replayed {
     pub live: Vec<String>,
     pub recorded: Execution,
     pub replayed: Execution,
+    /// The log of the original is not on record any more.
+    pub log_removed: bool,
     /// The original was ended from outside: its record says no more than how far it had come.
     pub was_cut_off: bool,
 }
@@ -86,7 +88,8 @@ impl App {
         self.wasm.forget_unregistered(&digest);
         let was_cut_off = recorded.outcome.result.as_ref().is_err_and(|failure| !failure.kind.is_of_the_guest())
             && recorded.outcome.result != replayed.outcome.result;
-        Ok(Replayed { run, digest, live, recorded, replayed, was_cut_off })
+        let log_removed = run.started_at < self.store.logs_pruned_at(run.root_id)?;
+        Ok(Replayed { log_removed, run, digest, live, recorded, replayed, was_cut_off })
     }
 
     async fn other_component(&self, run: &Run, plan: &Plan, wasm: Vec<u8>) -> Result<Arc<Component>> {
@@ -165,6 +168,9 @@ impl Replayed {
 
     /// The place of the first line of the log that is not the recorded one, from 0.
     pub fn differing_line(&self) -> Option<usize> {
+        if self.log_removed {
+            return None;
+        }
         let (recorded, replayed) = (&self.recorded.lines, &self.replayed.lines);
         let first = recorded.iter().zip(replayed).position(|(recorded, replayed)| recorded != replayed);
         let shorter = recorded.len().min(replayed.len());

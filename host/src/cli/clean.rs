@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use super::Context;
 use super::format::{bytes, counted};
 use super::session::{Grantable, Session};
+use crate::client::Client;
 use crate::datadir::DataDir;
+use crate::domain::{Keep, RetentionPatch};
 use crate::error::{Error, Result};
 
 /// What is ours in a data directory: nothing else is ever deleted. The lock stays: another may be about to take it.
@@ -16,12 +18,17 @@ const FILES: [&str; 5] = ["tarefa.db-wal", "tarefa.db-shm", "tarefa.db-snapshot"
 const FOLDERS: [&str; 2] = ["modules", "cache"];
 const CACHE: &str = "cache";
 
-/// Delete compiled code, which is made anew when it is needed; with `--data` everything: modules, runs and logs
+/// Delete compiled code, which is made anew when it is needed; with `--older-than` instead runs that ended long ago; with
+/// `--data` everything: modules, runs and logs
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Delete all data, after asking
     #[arg(long)]
     data: bool,
+    /// Delete runs that ended longer ago, such as `7d`, with all below them and their logs; but those of deployments that say
+    /// themselves how long their runs are kept
+    #[arg(long, value_name = "SPAN", conflicts_with = "data")]
+    older_than: Option<Keep>,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -35,6 +42,11 @@ struct Found {
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> Result<u8> {
+    if let Some(span) = args.older_than {
+        let session = Session::open(context).await?;
+        let result = prune(span, &session.client, context).await;
+        return session.close(result).await;
+    }
     if let Some(named) = &context.server {
         return Err(Error::invalid(format!(
             "`clean` works on a data directory of this machine, and {} names the server at {}: give `--data-dir`",
@@ -69,6 +81,18 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<u8> {
         context.out.json(&serde_json::json!({"files": found.paths.len(), "bytes": found.bytes}))?;
     } else {
         context.out.line(&format!("deleted {what} in `{}`: {files}, {}", dir.display(), bytes(found.bytes)))?;
+    }
+    Ok(0)
+}
+
+/// Goes through the server that holds the data directory, or that was named.
+async fn prune(span: Keep, client: &Client, context: &Context) -> Result<u8> {
+    let pruned = client.prune(&RetentionPatch { runs: Some(span), logs: None }).await?;
+    if context.json {
+        context.out.json(&pruned)?;
+    } else {
+        let (runs, lines) = (counted(pruned.runs, "run", "runs"), counted(pruned.log_lines, "line", "lines"));
+        context.out.line(&format!("deleted {runs} and {lines} of their logs"))?;
     }
     Ok(0)
 }

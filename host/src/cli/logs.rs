@@ -47,6 +47,9 @@ async fn show(args: &Args, session: &Session, context: &Context) -> Result<u8> {
     if args.follow {
         session.expect_end(&client.run(id).await?.summary)?;
     }
+    if let Some(at) = client.run(id).await?.logs_pruned_at {
+        context.out.note(&format!("what it had logged was removed at {at}, as it was older than logs are kept"));
+    }
     let mut reader = Reader::new(client.clone(), id, args.level.clone());
     if context.json && !args.follow {
         let mut items = Vec::new();

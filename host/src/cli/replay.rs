@@ -82,6 +82,7 @@ fn report(replay: &ReplayShape, context: &Context) -> Result<()> {
     line(
         "log",
         match log.differing_line {
+            None if log.removed => "the recorded one was removed".to_owned(),
             None => format!("same: {} lines", log.recorded_lines),
             Some(place) => {
                 let text =

@@ -12,6 +12,7 @@ use crate::api::shapes::{Health, RunSummary};
 use crate::app::AllowedDir;
 use crate::client::Client;
 use crate::domain::http::host_and_port;
+use crate::domain::{Keep, Retention};
 use crate::error::Result;
 use crate::server::{DEFAULT_EVICT_AFTER, DEFAULT_FLOWS, Server, ServerConfig};
 
@@ -52,6 +53,12 @@ pub(super) struct Args {
     /// The time zone of runs that name none
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     timezone: String,
+    /// How long runs that are over are kept, with all below them, such as `7d`, or `forever`; a deployment may say otherwise
+    #[arg(long, value_name = "SPAN", default_value_t = Retention::default().runs)]
+    keep_runs: Keep,
+    /// How long their logs are
+    #[arg(long, value_name = "SPAN", default_value_t = Retention::default().logs)]
+    keep_logs: Keep,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -79,6 +86,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
         allowed_http: args.allow_http,
         otlp_endpoint: args.otlp_endpoint.filter(|endpoint| !endpoint.is_empty()),
         timezone: args.timezone,
+        retention: Some(Retention { runs: args.keep_runs, logs: args.keep_logs }),
         synced: args.durability == Durability::Full,
         serves: true,
         ..ServerConfig::new(context.data_dir.clone())

@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::concurrency::{Concurrency, OnConflict, Rate, check_priority};
-use super::{Digest, Grants, LimitsPatch, Metering, Retries, RunId, Schedule, ScheduleId, SettingsPatch};
+use super::{
+    Digest, Grants, LimitsPatch, Metering, RetentionPatch, Retries, RunId, Schedule, ScheduleId, SettingsPatch,
+};
 
 /// Schedules of one deployment: who needs more means another expression.
 pub const MAX_SCHEDULES: usize = 100;
@@ -145,6 +147,9 @@ pub struct DeploymentSpec {
     pub timezone: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub grants: Option<Grants>,
+    /// How long its runs and their logs stay on record after their end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retention: Option<RetentionPatch>,
 }
 
 /// What becomes of occurrences that were missed while no server ran.

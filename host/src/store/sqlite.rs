@@ -12,6 +12,7 @@ mod modules;
 mod open;
 mod queue;
 mod recovery;
+mod retention;
 mod retry;
 mod rows;
 mod runs;
@@ -36,6 +37,7 @@ use queue::Queue;
 
 pub use error::StoreError;
 pub use logs::LogFilter;
+pub use retention::{Over, Part, Pruned, Storage};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 

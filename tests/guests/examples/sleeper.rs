@@ -38,4 +38,12 @@ fn naps_of(ms: Vec<u64>) -> Result<Vec<u64>> {
     nap::map(ms)
 }
 
-export_module!(flows: [flow_sleeps, naps, naps_of], tasks: [nap, measured]);
+/// Sleeps, says so, and computes until it is ended.
+#[flow]
+fn computes_after_a_sleep(ms: u64) -> u64 {
+    sleep(Duration::from_millis(ms));
+    info!("slept");
+    (0..u64::MAX).fold(0, |sum, n| std::hint::black_box(sum ^ n))
+}
+
+export_module!(flows: [flow_sleeps, naps, naps_of, computes_after_a_sleep], tasks: [nap, measured]);

@@ -1,35 +1,46 @@
 //! The end of records: runs with all below them, and modules that no run uses.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use super::rows::run_id;
-use super::runs::select;
+use super::rows::{run_id, state};
 use super::{Result, Store};
-use crate::domain::{Digest, Run, RunId};
-use crate::store::Deleted;
+use crate::domain::{Digest, RunId};
+use crate::store::{Deleted, StoreError};
 
-/// Rows that one transaction deletes, so that who writes meanwhile waits for milliseconds.
-const BATCH: usize = 256;
+/// Rows that one transaction deletes, so that who writes meanwhile waits for a millisecond.
+const BATCH: usize = 64;
 
 impl Store {
-    /// Deletes a final top-level run with all below it, in as many transactions as it takes; the run itself goes last,
-    /// so that what was interrupted can be asked for again.
+    /// Deletes a final top-level run with all below it. The run itself goes first: from then on there is none of that
+    /// id, and what is left goes in as many transactions as it takes.
     pub fn delete_run(&self, id: RunId) -> Result<Deleted> {
-        let mut begun = false;
-        loop {
-            let step = self.transact(|transaction| match select(transaction, id)? {
-                // Another has deleted the rest of it.
-                None if begun => Ok(Some(Deleted::Done)),
-                None => Ok(Some(Deleted::NoSuchRun)),
-                Some(run) if run.parent.is_some() => Ok(Some(Deleted::PartOf(run.root_id))),
-                Some(run) if !run.state.is_final() => Ok(Some(Deleted::Unfinished(run.state))),
-                Some(run) => Ok(delete_some(transaction, &run)?.then_some(Deleted::Done)),
-            })?;
-            if let Some(end) = step {
-                return Ok(end);
+        let begun = self.transact(|transaction| {
+            let sql = "SELECT root_id, state FROM runs WHERE id = ?";
+            let mut statement = transaction.prepare_cached(sql)?;
+            let found = |row: &rusqlite::Row<'_>| Ok((run_id(row, 0), state(row, 1)));
+            let Some((root, state)) = statement.query_row([id.as_bytes()], found).optional()? else {
+                return Ok(Deleted::NoSuchRun);
+            };
+            let (root, state) = (root?, state?);
+            if root != id {
+                return Ok(Deleted::PartOf(root));
             }
-            begun = true;
-        }
+            if !state.is_final() {
+                return Ok(Deleted::Unfinished(state));
+            }
+            delete_root(transaction, id)?;
+            Ok(Deleted::Done)
+        })?;
+        while begun == Deleted::Done && !self.delete_rest_of(id)? {}
+        Ok(begun)
+    }
+
+    /// Returns whether nothing is left of a tree whose top is gone.
+    fn delete_rest_of(&self, root: RunId) -> Result<bool> {
+        let mut batch = Batch::default();
+        let gone = self.transact(|transaction| delete_rest(transaction, root, &mut batch));
+        self.inner.queue.changed(batch.changed());
+        gone
     }
 
     /// How many runs are on record of any version of a module. Looks at each run: an index for this would cost every
@@ -57,29 +68,75 @@ impl Store {
     }
 }
 
-/// Deletes rows of a tree of runs, [`BATCH`] at most or some more. Returns whether it is gone.
-fn delete_some(transaction: &Connection, root: &Run) -> Result<bool> {
-    let sql = "DELETE FROM logs WHERE no IN (SELECT no FROM logs WHERE root_id = ? LIMIT ?)";
-    let mut left = BATCH;
-    left -= transaction.prepare_cached(sql)?.execute(params![root.id.as_bytes(), left as i64])?;
-    for run in below(transaction, root.id, left)?.into_iter().chain([root.id]) {
-        if !delete_one(transaction, run, &mut left)? {
+/// What one transaction deletes.
+pub(super) struct Batch {
+    /// Rows that it still may.
+    pub(super) left: usize,
+    pub(super) runs: u64,
+    pub(super) log_lines: u64,
+}
+
+impl Default for Batch {
+    fn default() -> Batch {
+        Batch { left: BATCH, runs: 0, log_lines: 0 }
+    }
+}
+
+impl Batch {
+    pub(super) fn is_full(&self) -> bool {
+        self.left == 0
+    }
+
+    pub(super) fn changed(&self) -> usize {
+        BATCH - self.left
+    }
+
+    pub(super) fn count(&mut self, rows: usize) {
+        self.left = self.left.saturating_sub(rows);
+    }
+}
+
+/// Deletes a run at the top, which is final, and makes a note of the rest.
+pub(super) fn delete_root(transaction: &Connection, id: RunId) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM idempotency_keys WHERE run_id = ?1 AND (module, entry, key) = (SELECT v.name, r.entry,
+            r.idempotency_key FROM runs r JOIN versions v ON v.id = r.version_id WHERE r.id = ?1)",
+        "DELETE FROM runs WHERE id = ?",
+        "INSERT INTO remains (root_id) VALUES (?)",
+    ] {
+        transaction.prepare_cached(sql)?.execute([id.as_bytes()])?;
+    }
+    Ok(())
+}
+
+/// Deletes rows of a tree of runs whose top is gone, as many as the batch may. Returns whether nothing is left of it.
+pub(super) fn delete_rest(transaction: &Connection, root: RunId, batch: &mut Batch) -> Result<bool> {
+    delete_lines(transaction, root, batch)?;
+    for run in std::iter::once(root).chain(below(transaction, root, batch.left)?) {
+        if !delete_one(transaction, run, batch)? {
             return Ok(false);
         }
     }
-    if let Some(key) = &root.idempotency_key {
-        transaction.execute(
-            "DELETE FROM idempotency_keys WHERE module = ? AND entry = ? AND key = ?",
-            params![&*root.module, &*root.entry, &**key],
-        )?;
+    if batch.is_full() {
+        return Ok(false);
     }
+    transaction.prepare_cached("DELETE FROM remains WHERE root_id = ?")?.execute([root.as_bytes()])?;
     Ok(true)
+}
+
+/// Deletes lines of the logs of a tree of runs, as many as the batch may.
+pub(super) fn delete_lines(transaction: &Connection, root: RunId, batch: &mut Batch) -> Result<()> {
+    let sql = "DELETE FROM logs WHERE no IN (SELECT no FROM logs WHERE root_id = ? LIMIT ?)";
+    let lines = transaction.prepare_cached(sql)?.execute(params![root.as_bytes(), batch.left as i64])?;
+    batch.log_lines += lines as u64;
+    batch.count(lines);
+    Ok(())
 }
 
 /// Some of the runs below the top of a tree.
 fn below(transaction: &Connection, root: RunId, limit: usize) -> Result<Vec<RunId>> {
     let ids = RunId::below(root);
-    let sql = "SELECT id FROM runs WHERE id BETWEEN ?1 AND ?2 AND root_id = ?3 AND id <> ?3 LIMIT ?4";
+    let sql = "SELECT id FROM runs WHERE id BETWEEN ?1 AND ?2 AND root_id = ?3 LIMIT ?4";
     let mut statement = transaction.prepare_cached(sql)?;
     let mut rows =
         statement.query(params![ids.start().as_bytes(), ids.end().as_bytes(), root.as_bytes(), limit as i64])?;
@@ -90,28 +147,30 @@ fn below(transaction: &Connection, root: RunId, limit: usize) -> Result<Vec<RunI
     Ok(found)
 }
 
-/// Deletes a run with all that is known of it. False where there was not enough `left` for that.
-fn delete_one(transaction: &Connection, id: RunId, left: &mut usize) -> Result<bool> {
-    if *left == 0 {
+/// Deletes a run with all that is known of it. False where the batch may not delete so much.
+fn delete_one(transaction: &Connection, id: RunId, batch: &mut Batch) -> Result<bool> {
+    if batch.is_full() {
         return Ok(false);
     }
     let journal = "DELETE FROM journal WHERE run_id = ?1 AND (generation, no) IN
         (SELECT generation, no FROM journal WHERE run_id = ?1 LIMIT ?2)";
-    *left -= transaction.prepare_cached(journal)?.execute(params![id.as_bytes(), *left as i64])?;
-    if *left == 0 {
+    let entries = transaction.prepare_cached(journal)?.execute(params![id.as_bytes(), batch.left as i64])?;
+    batch.count(entries);
+    if batch.is_full() {
         return Ok(false);
     }
     // Of these there are as many as there were attempts.
-    let mut rows = 0;
     for sql in [
         "DELETE FROM attempts WHERE run_id = ?",
         "DELETE FROM history WHERE run_id = ?",
         "DELETE FROM signals WHERE run_id = ?",
         "DELETE FROM cache WHERE run_id = ?",
-        "DELETE FROM runs WHERE id = ?",
     ] {
-        rows += transaction.prepare_cached(sql)?.execute([id.as_bytes()])?;
+        batch.count(transaction.prepare_cached(sql)?.execute([id.as_bytes()])?);
     }
-    *left = left.saturating_sub(rows);
+    let runs = transaction.prepare_cached("DELETE FROM runs WHERE id = ?")?.execute([id.as_bytes()])?;
+    batch.runs += runs as u64;
+    // The top of a tree went before.
+    batch.count(1);
     Ok(true)
 }

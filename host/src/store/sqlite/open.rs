@@ -94,7 +94,8 @@ fn check(connection: &Connection, path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn log_bytes(path: &Path) -> u64 {
+/// How large the write-ahead log is.
+pub(super) fn log_bytes(path: &Path) -> u64 {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     fs::metadata(log).map_or(0, |about| about.len())

@@ -28,6 +28,8 @@ pub(super) struct Queue {
     /// Transactions, and the writes in them.
     commits: AtomicU64,
     writes: AtomicU64,
+    /// Rows and pages that were changed beside the queue, many in one transaction.
+    others: AtomicU64,
     /// Whether the flusher sleeps until it is woken.
     flusher_sleeps: AtomicBool,
     wake: Condvar,
@@ -64,7 +66,13 @@ impl Queue {
 
     /// A measure of what the write-ahead log holds.
     pub(super) fn changes(&self) -> u64 {
-        self.commits.load(Ordering::Relaxed) + self.writes.load(Ordering::Relaxed)
+        let counted = [&self.commits, &self.writes, &self.others];
+        counted.into_iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// A transaction changed so much beside the queue.
+    pub(super) fn changed(&self, count: usize) {
+        self.others.fetch_add(count as u64, Ordering::Relaxed);
     }
 }
 

@@ -103,7 +103,7 @@ fn settle(transaction: &Connection, mut run: Run, loss: Loss, now: Timestamp, re
         reason = Some("cancelled while its worker was gone");
     } else if run.state == State::Running {
         if loss == Loss::Died {
-            told = count_rescue(transaction, &mut run)?;
+            told = count_rescue(transaction, &mut run, now)?;
         }
         if run.rescues > MAX_RESCUES {
             run.state = State::Crashed;
@@ -177,8 +177,9 @@ fn settle(transaction: &Connection, mut run: Run, loss: Loss, now: Timestamp, re
 }
 
 /// Counts the loss of a worker against a run whose guest may have been what killed it: one that ran, not one that
-/// waited. Returns how many events a flow was told until then, where it counts.
-fn count_rescue(transaction: &Connection, run: &mut Run) -> Result<Option<i64>> {
+/// waited. A sleep or a wait that was over by `now` held it no longer. Returns how many events a flow was told until
+/// then, where it counts.
+fn count_rescue(transaction: &Connection, run: &mut Run, now: Timestamp) -> Result<Option<i64>> {
     if run.kind == Kind::Task || !run.durable {
         run.rescues += 1;
         return Ok(None);
@@ -193,7 +194,7 @@ fn count_rescue(transaction: &Connection, run: &mut Run) -> Result<Option<i64>> 
             family.end().as_bytes(),
             run.id.as_bytes(),
             run.generation,
-            run.started_at.map_or(0, micros)
+            micros(now)
         ],
         |row| row.get(0),
     )?;
