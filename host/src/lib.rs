@@ -15,6 +15,7 @@ pub mod metrics;
 mod pages;
 pub mod server;
 pub mod store;
+pub mod tls;
 pub mod traces;
 pub mod wasm;
 pub mod worker;
