@@ -11,6 +11,7 @@ mod guard;
 mod health;
 mod metrics;
 mod modules;
+mod notifications;
 mod openapi;
 mod replay;
 mod retry;
@@ -85,6 +86,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/runs/{id}/pause", post(signals::pause))
         .route("/api/runs/{id}/resume", post(signals::resume))
         .route("/api/stats", get(stats::stats))
+        .route("/api/notifications", get(notifications::list))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn_with_state(state.info.clone(), guard::same_origin))

@@ -3,6 +3,7 @@
 mod backup;
 mod deletion;
 mod grants;
+mod notify;
 mod register;
 mod registry;
 mod replay;

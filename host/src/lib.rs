@@ -12,6 +12,7 @@ pub mod domain;
 pub mod error;
 pub mod events;
 pub mod metrics;
+pub mod notifier;
 mod pages;
 pub mod server;
 pub mod store;

@@ -4,6 +4,7 @@
 //! one transaction, on its own thread; what nobody asks for is committed within [`FLUSH_INTERVAL`]. Where each commit is
 //! synced to disk, one thread commits for all.
 
+mod notifications;
 mod sqlite;
 mod watch;
 
@@ -16,6 +17,9 @@ use crate::domain::journal::JournalEntry;
 use crate::domain::{Attempt, CacheKey, Failure, Kind, Run, RunId, ShownState, State, StateCounts, Trigger};
 use crate::error::{Error, ErrorKind};
 
+pub use notifications::{
+    About, DueNotification, Missed, NewNotification, NotificationFilter, NotificationState, Occasion, StoredNotification,
+};
 pub use sqlite::{LogFilter, Store, StoreError};
 pub use watch::{News, Watch};
 

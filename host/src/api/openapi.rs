@@ -12,7 +12,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Res
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::shapes::ErrorShape;
-use super::{backup, deletion, events, graph, health, metrics, modules, replay, retry, runs, signals, stats};
+use super::{backup, deletion, events, graph, health, metrics, modules, notifications, replay, retry, runs, signals, stats};
 use crate::error::{ErrorKind, Result};
 
 #[derive(OpenApi)]
@@ -39,6 +39,7 @@ use crate::error::{ErrorKind, Result};
         signals::resume,
         deletion::delete_run,
         stats::stats,
+        notifications::list,
         modules::register,
         modules::list,
         modules::show,

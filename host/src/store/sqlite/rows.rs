@@ -177,7 +177,7 @@ pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<
     }
 }
 
-fn unreadable(what: &'static str, why: String) -> StoreError {
+pub(super) fn unreadable(what: &'static str, why: String) -> StoreError {
     StoreError::Unreadable { what, why }
 }
 
