@@ -12,6 +12,7 @@ mod guard;
 mod health;
 mod metrics;
 mod modules;
+mod notifications;
 mod occurrences;
 mod openapi;
 mod replay;
@@ -102,6 +103,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/deployments/{name}/backfill", post(occurrences::backfill))
         .route("/api/upcoming", get(occurrences::upcoming))
         .route("/api/stats", get(stats::stats))
+        .route("/api/notifications", get(notifications::list))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn_with_state(state.info.clone(), guard::same_origin))

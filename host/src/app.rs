@@ -5,6 +5,7 @@ mod backup;
 mod deletion;
 mod deployments;
 mod grants;
+mod notify;
 mod register;
 mod registry;
 mod replay;

@@ -13,6 +13,7 @@ pub mod error;
 pub mod events;
 pub mod maintenance;
 pub mod metrics;
+pub mod notifier;
 mod pages;
 pub mod scheduler;
 pub mod server;

@@ -18,10 +18,11 @@ use crate::app::{AllowedDir, App, AppConfig};
 use crate::clock::Clock;
 use crate::datadir::{DataDir, Holder};
 use crate::domain::limits::LimitCaps;
-use crate::domain::{Retention, RunId, Timestamp};
+use crate::domain::{NotifyRule, Retention, RunId, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Events;
 use crate::maintenance::Maintenance;
+use crate::notifier::{self, Notifier};
 use crate::scheduler::Scheduler;
 use crate::store::{Store, StoreConfig};
 use crate::traces::Traces;
@@ -57,6 +58,8 @@ pub struct ServerConfig {
     pub allowed_hosts: Vec<String>,
     pub allowed_dirs: Vec<AllowedDir>,
     pub allowed_http: Vec<String>,
+    /// Whom to tell what becomes of all runs.
+    pub notify: Vec<NotifyRule>,
     /// Where finished runs are sent as traces, such as `http://127.0.0.1:4318`.
     pub otlp_endpoint: Option<String>,
     pub timezone: String,
@@ -85,6 +88,7 @@ impl ServerConfig {
             allowed_hosts: Vec::new(),
             allowed_dirs: Vec::new(),
             allowed_http: Vec::new(),
+            notify: Vec::new(),
             otlp_endpoint: None,
             timezone: "UTC".to_owned(),
             retention: None,
@@ -107,6 +111,7 @@ pub struct Server {
     scheduler: Option<Scheduler>,
     traces: Option<Traces>,
     maintenance: Option<Maintenance>,
+    notifier: Option<Notifier>,
     /// Last, so that it is let go after all else.
     _data_dir: DataDir,
 }
@@ -137,6 +142,10 @@ impl Server {
             synced: config.synced,
         })?;
         let now = clock.now();
+        if config.claims {
+            // Before anything ends.
+            store.notify_always(&notifier::events(&config.notify))?;
+        }
         store.recover(now)?;
         let worker_id = store.insert_worker(&format!("{}-{}", host_name(), std::process::id()), now)?;
         let wasm = Wasm::new(WasmConfig {
@@ -172,6 +181,9 @@ impl Server {
         })?;
         let address = listener.local_addr().context("a listener has an address")?;
         let scheduler = config.claims.then(|| Scheduler::start(app.clone()));
+        let url = format!("http://{address}");
+        // What is left for others is not for us to deliver either.
+        let notifier = config.claims.then(|| Notifier::start(&app, config.notify, url));
         let info = ServerInfo { slots, serves: config.serves, allowed_hosts: config.allowed_hosts };
         let closing = CancellationToken::new();
         let router = api::router(ApiState::new(app.clone(), info, worker.clone(), closing.clone()));
@@ -197,6 +209,7 @@ impl Server {
             scheduler,
             traces,
             maintenance,
+            notifier,
             _data_dir: data_dir,
         })
     }
@@ -230,6 +243,9 @@ impl Server {
         }
         if let Some(traces) = self.traces.take() {
             traces.close().await;
+        }
+        if let Some(notifier) = self.notifier.take() {
+            notifier.close().await;
         }
         self.closing.cancel();
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, &mut self.serving).await;

@@ -4,6 +4,7 @@
 //! one transaction, on its own thread; what nobody asks for is committed within [`FLUSH_INTERVAL`]. Where each commit is
 //! synced to disk, one thread commits for all.
 
+mod notifications;
 mod sqlite;
 mod watch;
 
@@ -18,6 +19,10 @@ use crate::domain::{
 };
 use crate::error::{Error, ErrorKind};
 
+pub use notifications::{
+    About, DueNotification, Missed, NewNotification, NotificationFilter, NotificationState, Occasion,
+    StoredNotification,
+};
 pub use sqlite::{LogFilter, Over, Part, Pruned, Storage, Store, StoreError};
 pub use watch::{News, Watch};
 

@@ -11,7 +11,6 @@ use tarefa::app::AllowedDir;
 use tarefa::clock::{Clock, Manual};
 use tarefa::domain::{DirMode, Retention, RunId};
 use tarefa::server::{Server, ServerConfig};
-use tarefa::tls::plain_client;
 use tempfile::TempDir;
 
 /// Seconds that anything in a test may take; far more than it does, and less than CI waits.
@@ -93,6 +92,12 @@ impl TestApp {
         self
     }
 
+    /// With a rule of the server's own on whom to tell what becomes of runs.
+    pub fn notify(mut self, rule: Value) -> TestApp {
+        self.config.notify.push(serde_json::from_value(rule).expect("a rule"));
+        self
+    }
+
     /// With a clock that stands still at 2026-01-02 03:04:05 UTC until the test moves it.
     pub fn manual_clock(mut self) -> TestApp {
         let clock = Clock::manual("2026-01-02T03:04:05Z".parse::<Timestamp>().expect("a time"));
@@ -111,14 +116,7 @@ impl TestApp {
         let server = Server::start(self.config.clone()).await.expect("the server starts");
         let url = server.url();
         let TestApp { config, data, manual } = self;
-        Running {
-            server: Some(server),
-            url,
-            http: plain_client().build().expect("a client"),
-            manual,
-            config,
-            _data: data,
-        }
+        Running { server: Some(server), url, http: client(), manual, config, _data: data }
     }
 }
 
@@ -366,6 +364,11 @@ impl Drop for Running {
         let left = server.app.store.runs(&filter, None, 10).expect("reads the runs");
         assert!(left.is_empty(), "the test left runs behind: {left:?}");
     }
+}
+
+/// A client as any program may have one.
+pub fn client() -> Client {
+    tarefa::tls::plain_client().build().expect("a client")
 }
 
 /// The status of an answer and its JSON; null where it is none.

@@ -33,6 +33,8 @@ mod lists;
 mod load;
 mod metrics;
 mod modules;
+mod notifications;
+mod notify_failures;
 mod openapi;
 mod prefixes;
 mod process;

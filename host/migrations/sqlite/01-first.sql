@@ -264,3 +264,62 @@ CREATE INDEX runs_over ON runs (deployment, (coalesce(logs_pruned_at, 0) < finis
 CREATE TABLE remains (
     root_id BLOB PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
+
+-- The events that the server's own rules tell of, whatever run they are of.
+CREATE TABLE notify_always (
+    event TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+-- What somebody is to be told of, until it is written out as notifications: the end of a run, or skipped occurrences.
+CREATE TABLE occasions (
+    no INTEGER PRIMARY KEY,
+    event TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    run_id BLOB,
+    skip_no INTEGER
+) STRICT;
+
+-- Runs end in many ways, and this sees all of them; no top-level run is inserted when it is over already. What cannot be
+-- read as JSON has no rules, and keeps no run from ending.
+CREATE TRIGGER runs_end AFTER UPDATE OF finished_at ON runs
+WHEN NEW.parent_id IS NULL AND NEW.finished_at IS NOT NULL AND OLD.finished_at IS NULL
+BEGIN
+    INSERT INTO occasions (event, at, run_id)
+    SELECT NEW.state, NEW.finished_at, NEW.id
+    WHERE EXISTS (SELECT 1 FROM notify_always WHERE event = NEW.state)
+        OR EXISTS (
+            SELECT 1 FROM deployments d, json_each(iif(json_valid(d.spec), d.spec, '{}'), '$.notify') rule,
+                json_each(iif(rule.type = 'object', rule.value, '{}'), '$.on') event
+            WHERE d.name = NEW.deployment AND event.value = NEW.state);
+END;
+
+CREATE TRIGGER skips_missed AFTER INSERT ON skips WHEN NEW.why = 'missed'
+BEGIN
+    INSERT INTO occasions (event, at, skip_no) VALUES ('missed', NEW.first_at, NEW.no);
+END;
+
+-- Whom to tell of what: by which rule, named by its deployment (nothing where it is the server's), `/` and its hash.
+-- `body` is what is sent, until that is over; `next_at` is when it is tried next, NULL where it was taken (without an
+-- `error`) or given up. Of a run, `at` is when it ended or was late; else when the first missed occurrence was to be.
+CREATE TABLE notifications (
+    no INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    target TEXT NOT NULL,
+    event TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    run_id BLOB,
+    deployment TEXT,
+    schedule_id TEXT,
+    body TEXT,
+    tries INTEGER NOT NULL DEFAULT 0,
+    tried_at INTEGER,
+    next_at INTEGER,
+    error TEXT
+) STRICT;
+
+-- Nobody is told of the same twice.
+CREATE UNIQUE INDEX notifications_of_run ON notifications (run_id, event, at, rule) WHERE run_id IS NOT NULL;
+CREATE UNIQUE INDEX notifications_of_schedule ON notifications (deployment, schedule_id, at, rule) WHERE run_id IS NULL;
+CREATE INDEX notifications_of_deployment ON notifications (deployment, no) WHERE deployment IS NOT NULL;
+CREATE INDEX notifications_due ON notifications (next_at, rule) WHERE next_at IS NOT NULL;

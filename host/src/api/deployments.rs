@@ -264,6 +264,7 @@ fn shape(app: &App, deployment: Deployment, changed: Option<Changed>) -> Result<
         timezone: spec.timezone,
         grants: spec.grants,
         retention: spec.retention,
+        notify: spec.notify,
         created_at,
         updated_at,
         last_run,

@@ -13,8 +13,8 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::shapes::ErrorShape;
 use super::{
-    backup, deletion, deployments, events, graph, health, metrics, modules, occurrences, replay, retry, runs, signals,
-    stats, system,
+    backup, deletion, deployments, events, graph, health, metrics, modules, notifications, occurrences, replay, retry,
+    runs, signals, stats, system,
 };
 use crate::error::{ErrorKind, Result};
 
@@ -43,6 +43,7 @@ use crate::error::{ErrorKind, Result};
         signals::resume,
         deletion::delete_run,
         stats::stats,
+        notifications::list,
         modules::register,
         modules::list,
         modules::show,

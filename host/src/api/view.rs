@@ -6,10 +6,14 @@ use super::shapes::{LogShape, RunShape, RunSummary};
 use crate::app::App;
 use crate::domain::attempt::HistoryItem;
 use crate::domain::journal::EntryKind;
+use crate::domain::notify::MAX_TRIES;
 use crate::domain::run::{default_name, preview};
 use crate::domain::{Attempt, Grants, Kind, Run, State, StateCounts, WaitingFor};
 use crate::error::Result;
-use crate::store::StoredLine;
+use crate::store::{NotificationFilter, StoredLine, StoredNotification};
+
+/// Notifications that a run's history tells, the newest.
+const MAX_NOTICES: usize = 100;
 
 /// A run in the short form of lists.
 pub(crate) fn summary(app: &App, run: &Run) -> Result<RunSummary> {
@@ -83,7 +87,9 @@ fn waiting_for(app: &App, run: &Run) -> Result<Option<WaitingFor>> {
 pub(crate) fn details(app: &App, run: Run) -> Result<RunShape> {
     let summary = summary(app, &run)?;
     let attempts = attempts(app, &run)?;
-    let history = history(&run, &attempts, app.store.history(run.id)?);
+    let mut history = history(&run, &attempts, app.store.history(run.id)?);
+    history.extend(notices(app, &run)?);
+    history.sort_by_key(|item| item.at);
     let settings = match app.plan(&run) {
         Ok(plan) => (*plan.settings).clone(),
         Err(_) => app.default_settings(&run),
@@ -161,6 +167,29 @@ fn history(run: &Run, attempts: &[Attempt], more: Vec<HistoryItem>) -> Vec<Histo
     items.extend(more);
     items.sort_by_key(|item| (item.at, item.state.is_final()));
     items
+}
+
+/// Whom the run's end was told, and whom in vain.
+fn notices(app: &App, run: &Run) -> Result<Vec<HistoryItem>> {
+    if run.parent.is_some() {
+        return Ok(Vec::new());
+    }
+    let filter = NotificationFilter { run: Some(run.id), ..NotificationFilter::default() };
+    let mut notices = app.store.notifications(&filter, None, MAX_NOTICES)?;
+    notices.reverse();
+    let notice = |notification: StoredNotification| {
+        let at = notification.tried_at?;
+        let (target, event, tries) = (&notification.target, notification.event.as_str(), notification.tries);
+        let reason = match (&notification.error, notification.next_at) {
+            (None, _) => format!("notified {target} of {event}"),
+            (Some(why), Some(_)) => {
+                format!("could not notify {target} of {event}: {why} (try {tries} of {MAX_TRIES})")
+            }
+            (Some(why), None) => format!("could not notify {target} of {event}: {why} (given up after try {tries})"),
+        };
+        Some(HistoryItem { at, state: notification.event.state(), reason: Some(reason) })
+    };
+    Ok(notices.into_iter().filter_map(notice).collect())
 }
 
 pub(crate) fn log_line(line: StoredLine) -> LogShape {

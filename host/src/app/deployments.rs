@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 use super::{App, NewRun};
 use crate::domain::module::{check_name, nearest};
 use crate::domain::parameters::Schema;
-use crate::domain::{Deployment, DeploymentSpec, Entry, Kind, Run, Skip, SkipReason, TimetableRow, Trigger};
+use crate::domain::{
+    Deployment, DeploymentSpec, Entry, Kind, NotifyRule, Run, Skip, SkipReason, TimetableRow, Trigger,
+};
 use crate::error::{Error, Result};
 
 /// The largest spec of a deployment, as JSON text in bytes.
@@ -63,10 +65,11 @@ impl App {
     /// `not_found` for module and entry, `invalid` for all else that is wrong with it, `forbidden` for grants.
     pub fn put_deployment(&self, name: &str, spec: &DeploymentSpec) -> Result<(Deployment, Changed)> {
         check_name("deployment", name).map_err(Error::invalid)?;
-        let spec = self.checked(spec.clone())?;
         loop {
             let found = self.store.deployment(name)?;
-            if let Some(put) = self.change(name, found, spec.clone())? {
+            let had = found.as_ref().map_or(&[][..], |found| &found.spec.notify);
+            let spec = self.checked(spec.clone(), had)?;
+            if let Some(put) = self.change(name, found, spec)? {
                 return Ok(put);
             }
         }
@@ -84,7 +87,7 @@ impl App {
     ) -> Result<(Deployment, Changed)> {
         loop {
             let found = self.deployment(name)?;
-            let spec = self.checked(change(found.spec.clone())?)?;
+            let spec = self.checked(change(found.spec.clone())?, &found.spec.notify)?;
             if let Some(put) = self.change(name, Some(found), spec)? {
                 return Ok(put);
             }
@@ -143,7 +146,7 @@ impl App {
             let Some(last) = deployments.last() else { return Ok(broken) };
             after.clone_from(&last.name);
             for deployment in deployments.iter().filter(|deployment| deployment.spec.digest.is_none()) {
-                if let Err(error) = self.checked(deployment.spec.clone()) {
+                if let Err(error) = self.checked(deployment.spec.clone(), &[]) {
                     broken.push(Broken { deployment: deployment.name.clone(), why: error.message });
                 }
                 if broken.len() == MAX_BROKEN {
@@ -153,9 +156,10 @@ impl App {
         }
     }
 
-    /// A spec whose module can carry it out, with the name of its entry.
-    fn checked(&self, mut spec: DeploymentSpec) -> Result<DeploymentSpec> {
+    /// A spec whose module can carry it out, with the name of its entry, and the secrets of the rules that it `had`.
+    fn checked(&self, mut spec: DeploymentSpec, had: &[NotifyRule]) -> Result<DeploymentSpec> {
         spec.check().map_err(Error::invalid)?;
+        spec.notify = self.allowed_rules(spec.notify, had)?;
         let length = serde_json::to_string(&spec).map_err(anyhow::Error::from)?.len();
         if length > MAX_SPEC_BYTES {
             return Err(Error::too_large(format!(

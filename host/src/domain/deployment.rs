@@ -6,8 +6,10 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::concurrency::{Concurrency, OnConflict, Rate, check_priority};
+use super::notify;
 use super::{
-    Digest, Grants, LimitsPatch, Metering, RetentionPatch, Retries, RunId, Schedule, ScheduleId, SettingsPatch,
+    Digest, Grants, LimitsPatch, Metering, NotifyRule, RetentionPatch, Retries, RunId, Schedule, ScheduleId,
+    SettingsPatch,
 };
 
 /// Schedules of one deployment: who needs more means another expression.
@@ -150,6 +152,10 @@ pub struct DeploymentSpec {
     /// How long its runs and their logs stay on record after their end.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub retention: Option<RetentionPatch>,
+    /// Whom to tell what becomes of its runs, besides whom the server's own rules tell.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    #[schema(max_items = 20)]
+    pub notify: Vec<NotifyRule>,
 }
 
 /// What becomes of occurrences that were missed while no server ran.
@@ -210,7 +216,17 @@ impl DeploymentSpec {
         if let Some(rate) = &self.rate {
             rate.check()?;
         }
+        notify::check_rules(&self.notify)?;
         check_priority(self.priority)
+    }
+
+    /// All that it says as JSON, secrets included: for the store alone.
+    pub fn stored(&self) -> Value {
+        let mut json = serde_json::to_value(self).expect("a deployment is plain data");
+        if !self.notify.is_empty() {
+            json["notify"] = notify::stored(&self.notify);
+        }
+        json
     }
 
     /// How its runs are carried out.

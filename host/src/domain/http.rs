@@ -1,6 +1,6 @@
 //! What the tasks of a run may reach over HTTP: exactly the named hosts and ports.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -71,6 +71,34 @@ pub fn host_and_port(text: &str) -> Result<String, String> {
     if known { Ok(format!("{host}:{port}")) } else { Err(wrong()) }
 }
 
+/// Whether an address is one of the public internet's: no loopback, private, link-local or other special one.
+pub fn is_public(address: IpAddr) -> bool {
+    let address = match address.to_canonical() {
+        IpAddr::V4(address) => return is_public_v4(address),
+        IpAddr::V6(address) => address,
+    };
+    match address.segments() {
+        // What stands for an IPv4 address.
+        [0x64, 0xff9b, 0, 0, 0, 0, g, h] => is_public_v4(Ipv4Addr::from((u32::from(g) << 16) | u32::from(h))),
+        // Tunnels, and documentation.
+        [0x2002, ..] | [0x2001, 0 | 0xdb8, ..] => false,
+        [first, ..] => first & 0xe000 == 0x2000,
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let special = address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_documentation()
+        || matches!(
+            (a, b, c),
+            (0, ..) | (100, 64..=127, _) | (192, 0, 0) | (192, 88, 99) | (198, 18..=19, _) | (224.., ..)
+        );
+    !special
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,5 +147,37 @@ mod tests {
         let some = grant(Some(&["get", "Head"])).expect("a grant");
         assert!(some.allows_method("GET") && some.allows_method("HEAD") && !some.allows_method("POST"));
         assert!(grant(Some(&[])).is_err() && grant(Some(&["G T"])).is_err() && grant(Some(&[""])).is_err());
+    }
+
+    #[test]
+    fn only_addresses_of_the_public_internet_are_public() {
+        let public = ["1.1.1.1", "93.184.216.34", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "64:ff9b::1.1.1.1"];
+        let others = [
+            "0.0.0.0",
+            "10.1.2.3",
+            "100.64.0.1",
+            "127.8.9.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "192.168.0.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::10.0.0.1",
+            "64:ff9b:1::1.1.1.1",
+            "2002:7f00:1::1",
+            "2001::1",
+            "2001:db8::1",
+            "fc00::1",
+            "fe80::1",
+            "ff02::1",
+        ];
+        for (address, is) in public.iter().map(|text| (text, true)).chain(others.iter().map(|text| (text, false))) {
+            assert_eq!(is_public(address.parse().expect("an address")), is, "{address}");
+        }
     }
 }

@@ -9,6 +9,7 @@ mod filter;
 mod journal;
 mod logs;
 mod modules;
+mod notifications;
 mod open;
 mod queue;
 mod recovery;

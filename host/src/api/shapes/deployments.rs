@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use super::{Caller, RunSummary};
 use crate::domain::{
-    Catchup, Concurrency, Digest, Grants, Kind, LimitsPatch, Metering, OnConflict, Rate, RetentionPatch, Retries,
-    RunId, Schedule, ScheduleId, SkipReason,
+    Catchup, Concurrency, Digest, Grants, Kind, LimitsPatch, Metering, NotifyRule, OnConflict, Rate, RetentionPatch,
+    Retries, RunId, Schedule, ScheduleId, SkipReason,
 };
 
 /// A deployment: what it says, and where it is.
@@ -41,6 +41,8 @@ pub struct DeploymentShape {
     pub timezone: Option<String>,
     pub grants: Option<Grants>,
     pub retention: Option<RetentionPatch>,
+    /// With `********` in the place of each secret.
+    pub notify: Vec<NotifyRule>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// The first of its schedules' next occurrences; null where none fires.

@@ -33,7 +33,7 @@ impl Store {
             let own = DeploymentSpec { schedules: Vec::new(), ..spec.clone() };
             transaction.execute(
                 "INSERT OR REPLACE INTO deployments (name, module, spec, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
-                params![name, spec.module, Json(&own), micros(*created_at), micros(*updated_at)],
+                params![name, spec.module, own.stored().to_string(), micros(*created_at), micros(*updated_at)],
             )?;
             transaction.execute("DELETE FROM schedules WHERE deployment = ?", [name])?;
             for (place, row) in timetable.iter().enumerate() {
