@@ -1,5 +1,6 @@
 //! The HTTP API: JSON under `/api`.
 
+mod artifacts;
 mod backup;
 mod deletion;
 mod error;
@@ -18,6 +19,7 @@ mod runs;
 pub mod shapes;
 mod signals;
 mod stats;
+mod variables;
 mod view;
 
 use std::sync::Arc;
@@ -84,6 +86,11 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/runs/{id}/signals/{name}", post(signals::send_signal))
         .route("/api/runs/{id}/pause", post(signals::pause))
         .route("/api/runs/{id}/resume", post(signals::resume))
+        .route("/api/runs/{id}/artifacts", get(artifacts::of_run))
+        .route("/api/runs/{id}/artifacts/{key}", get(artifacts::show))
+        .route("/api/artifacts", get(artifacts::newest))
+        .route("/api/variables", get(variables::list))
+        .route("/api/variables/{name}", get(variables::show).put(variables::set).delete(variables::delete))
         .route("/api/stats", get(stats::stats))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)

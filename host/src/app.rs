@@ -9,6 +9,7 @@ mod replay;
 mod retry;
 mod signals;
 mod submit;
+mod variables;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, Weak};

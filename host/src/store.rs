@@ -4,7 +4,9 @@
 //! one transaction, on its own thread; what nobody asks for is committed within [`FLUSH_INTERVAL`]. Where each commit is
 //! synced to disk, one thread commits for all.
 
+mod artifacts;
 mod sqlite;
+mod variables;
 mod watch;
 
 use std::sync::Arc;
@@ -13,10 +15,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::journal::JournalEntry;
-use crate::domain::{Attempt, CacheKey, Failure, Kind, Run, RunId, ShownState, State, StateCounts, Trigger};
+use crate::domain::{Attempt, CacheKey, Failure, Kind, Progress, Run, RunId, ShownState, State, StateCounts, Trigger};
 use crate::error::{Error, ErrorKind};
 
 pub use sqlite::{LogFilter, Store, StoreError};
+pub use artifacts::{ArtifactRow, StoredArtifact};
+pub use variables::{SetVariable, StoredVariable};
 pub use watch::{News, Watch};
 
 /// How long a write may wait for somebody to commit it.
@@ -83,6 +87,13 @@ pub enum Write {
         entry: JournalEntry,
     },
     Log(LogLine),
+    /// How far a run is.
+    Progress {
+        root_id: RunId,
+        run_id: RunId,
+        progress: Arc<Progress>,
+    },
+    Artifact(Box<ArtifactRow>),
 }
 
 /// A child as far as its flow, called again from the start, has to know it.

@@ -83,6 +83,8 @@ CREATE TABLE runs (
     child_states TEXT,
     -- Of a child that is over: the number of that event among those of its flow, which are else in the journal.
     event_no INTEGER,
+    -- How far it is, as JSON.
+    progress TEXT,
     -- The beginning of a long result, so that a list need not read it.
     result_preview TEXT,
     -- The large ones come last: what stands before them is read without them.
@@ -202,7 +204,8 @@ CREATE TABLE journal (
     run_id BLOB NOT NULL,
     generation INTEGER NOT NULL,
     no INTEGER NOT NULL,
-    kind TEXT NOT NULL CHECK (kind = 'timer' OR kind = 'wait' OR kind = 'signal' OR kind = 'timeout' OR kind = 'sent'),
+    kind TEXT NOT NULL CHECK (kind = 'timer' OR kind = 'wait' OR kind = 'signal' OR kind = 'timeout' OR kind = 'sent'
+        OR kind = 'variable'),
     key TEXT NOT NULL,
     value TEXT,
     at INTEGER NOT NULL,
@@ -249,3 +252,30 @@ CREATE TABLE logs (
 
 CREATE INDEX logs_of_root ON logs (root_id);
 CREATE UNIQUE INDEX logs_of_run ON logs (run_id, attempt, line);
+
+-- What runs show of their work, the newest of each key. `call` counts what one attempt has written, so that a flow that
+-- is called again writes nothing twice.
+CREATE TABLE artifacts (
+    no INTEGER PRIMARY KEY,
+    root_id BLOB NOT NULL,
+    run_id BLOB NOT NULL,
+    key TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    call INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind = 'markdown' OR kind = 'table' OR kind = 'link'),
+    title TEXT,
+    description TEXT,
+    at INTEGER NOT NULL,
+    content TEXT NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX artifacts_of_run ON artifacts (run_id, key);
+CREATE INDEX artifacts_of_root ON artifacts (root_id);
+CREATE INDEX artifacts_of_key ON artifacts (key);
+
+-- Values that people keep for runs to read, as JSON text.
+CREATE TABLE variables (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

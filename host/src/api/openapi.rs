@@ -12,7 +12,9 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Res
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::shapes::ErrorShape;
-use super::{backup, deletion, events, graph, health, metrics, modules, replay, retry, runs, signals, stats};
+use super::{
+    artifacts, backup, deletion, events, graph, health, metrics, modules, replay, retry, runs, signals, stats, variables,
+};
 use crate::error::{ErrorKind, Result};
 
 #[derive(OpenApi)]
@@ -20,6 +22,7 @@ use crate::error::{ErrorKind, Result};
     info(title = "Tarefa"),
     tags(
         (name = "runs", description = "Requests to execute an entry, and what became of them"),
+        (name = "variables", description = "Values that people keep for runs to read"),
         (name = "modules", description = "Registered components and what they offer"),
         (name = "server", description = "The server itself"),
     ),
@@ -38,6 +41,13 @@ use crate::error::{ErrorKind, Result};
         signals::pause,
         signals::resume,
         deletion::delete_run,
+        artifacts::of_run,
+        artifacts::show,
+        artifacts::newest,
+        variables::list,
+        variables::show,
+        variables::set,
+        variables::delete,
         stats::stats,
         modules::register,
         modules::list,
@@ -98,8 +108,8 @@ struct Always;
 
 impl Modify for Always {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let operations =
-            openapi.paths.paths.values_mut().flat_map(|path| [&mut path.get, &mut path.post, &mut path.delete]);
+        let paths = openapi.paths.paths.values_mut();
+        let operations = paths.flat_map(|path| [&mut path.get, &mut path.post, &mut path.put, &mut path.delete]);
         for operation in operations.flatten() {
             for refused in
                 [refused(ErrorKind::Forbidden), refused(ErrorKind::Unavailable), refused(ErrorKind::Internal)]

@@ -1,5 +1,8 @@
 //! What goes over the wire: the JSON of the API, read by the client and written by the server.
 
+mod artifacts;
+mod variables;
+
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -12,6 +15,9 @@ use crate::domain::{
     Attempt, Digest, Entry, Failure, Grants, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State,
     StateCounts, Trigger, Usage, WaitingFor,
 };
+
+pub use artifacts::{ArtifactShape, ArtifactSummary, ProgressShape};
+pub use variables::{VariableShape, VariableSummary};
 
 /// One page of a list.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -215,6 +221,8 @@ pub struct RunSummary {
     pub result_preview: Option<String>,
     /// Child runs of the newest generation by state; only of flows.
     pub children: StateCounts,
+    /// How far its newest attempt is, or was at its end, as it says itself.
+    pub progress: Option<ProgressShape>,
     /// Of a flow's child: the run of an earlier generation that did not complete, and that this one goes on for.
     pub retry_of: Option<RunId>,
     /// Of a flow's child: the run of an earlier generation whose result it has.

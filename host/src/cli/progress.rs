@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::format::{attempts, between, duration, harmless, thousands};
+use super::format::{attempts, between, duration, harmless, percent, thousands};
 use super::output::{Output, state_colour};
 use crate::api::shapes::RunSummary;
 use crate::domain::{RunId, State, StateCounts, WaitingFor};
@@ -137,6 +137,12 @@ fn line(run: &RunSummary, depth: usize, out: &Output, width: usize, now: Timesta
         tail += &format!("  next in {}", duration(between(now, run.scheduled_at)));
     } else if let Some(started_at) = run.started_at {
         tail += &format!("  {}", duration(between(started_at, run.finished_at.unwrap_or(now))));
+    }
+    if let Some(progress) = run.progress.as_ref().filter(|_| !run.state.is_final()) {
+        let percent = percent(run).map(|percent| format!("{percent} %"));
+        let text = progress.text.as_ref().map(|text| harmless(text, 0));
+        let parts: Vec<String> = percent.into_iter().chain(text).collect();
+        tail += &format!("  {}", parts.join(" "));
     }
     // Why a slot or a retry is waited for the sign tells.
     if let Some(what @ (WaitingFor::Timer | WaitingFor::Signal | WaitingFor::Resume)) = run.waiting_for {

@@ -10,6 +10,8 @@ use crate::store::Deleted;
 
 /// Rows that one transaction deletes, so that who writes meanwhile waits for milliseconds.
 const BATCH: usize = 256;
+/// Artifacts are large.
+const ARTIFACTS: usize = 16;
 
 impl Store {
     /// Deletes a final top-level run with all below it, in as many transactions as it takes; the run itself goes last,
@@ -62,6 +64,10 @@ fn delete_some(transaction: &Connection, root: &Run) -> Result<bool> {
     let sql = "DELETE FROM logs WHERE no IN (SELECT no FROM logs WHERE root_id = ? LIMIT ?)";
     let mut left = BATCH;
     left -= transaction.prepare_cached(sql)?.execute(params![root.id.as_bytes(), left as i64])?;
+    let sql = "DELETE FROM artifacts WHERE no IN (SELECT no FROM artifacts WHERE root_id = ? LIMIT ?)";
+    if transaction.prepare_cached(sql)?.execute(params![root.id.as_bytes(), ARTIFACTS as i64])? == ARTIFACTS {
+        return Ok(false);
+    }
     for run in below(transaction, root.id, left)?.into_iter().chain([root.id]) {
         if !delete_one(transaction, run, &mut left)? {
             return Ok(false);
