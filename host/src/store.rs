@@ -18,8 +18,8 @@ use crate::domain::journal::JournalEntry;
 use crate::domain::{Attempt, CacheKey, Failure, Kind, Progress, Run, RunId, ShownState, State, StateCounts, Trigger};
 use crate::error::{Error, ErrorKind};
 
-pub use sqlite::{LogFilter, Store, StoreError};
 pub use artifacts::{ArtifactRow, StoredArtifact};
+pub use sqlite::{LogFilter, Store, StoreError};
 pub use variables::{SetVariable, StoredVariable};
 pub use watch::{News, Watch};
 

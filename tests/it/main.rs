@@ -3,6 +3,7 @@
 
 mod api;
 mod app;
+mod artifacts;
 mod backup;
 mod cache;
 mod cancel;
@@ -36,6 +37,7 @@ mod openapi;
 mod prefixes;
 mod process;
 mod programs;
+mod progress;
 mod replay;
 mod restart;
 mod retries;
@@ -49,4 +51,5 @@ mod tidy;
 mod traces;
 mod tutorial;
 mod tutorial_free;
+mod variables;
 mod wat;

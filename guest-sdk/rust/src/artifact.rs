@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Value, json};
 
 use crate::{Result, TaskError, backend};
@@ -72,8 +72,9 @@ impl Artifact<'_> {
         let mut table: Vec<Vec<Value>> = Vec::new();
         for row in rows {
             let text = serde_json::to_string(&row)?;
-            let Row(members) = serde_json::from_str(&text)
-                .map_err(|_| TaskError::permanent(format_args!("a row of a table is a struct or a map, not `{text}`")))?;
+            let Row(members) = serde_json::from_str(&text).map_err(|_| {
+                TaskError::permanent(format_args!("a row of a table is a struct or a map, not `{text}`"))
+            })?;
             let mut cells = vec![Value::Null; columns.len()];
             for (name, value) in members {
                 match columns.iter().position(|column| *column == name) {
@@ -102,7 +103,10 @@ impl Artifact<'_> {
 
     fn write(self, content: Value) -> Result<()> {
         let Self { key, title, description } = self;
-        backend::write_artifact(key, &json!({ "title": title, "description": description, "content": content }).to_string())
+        backend::write_artifact(
+            key,
+            &json!({ "title": title, "description": description, "content": content }).to_string(),
+        )
     }
 }
 

@@ -88,9 +88,8 @@ pub(super) async fn show(
     let id = id.parse().map_err(|_| Error::invalid(format!("`{}` is not a run id", id.escape_debug())))?;
     let run = state.app.run(id)?;
     let found = state.app.store.artifact(run.id, &key)?;
-    let (artifact, content) = found.ok_or_else(|| {
-        Error::not_found(format!("run `{id}` has written no artifact `{}`", key.escape_debug()))
-    })?;
+    let (artifact, content) = found
+        .ok_or_else(|| Error::not_found(format!("run `{id}` has written no artifact `{}`", key.escape_debug())))?;
     Ok(Json(ArtifactShape { summary: summary(artifact), content: raw(&content)? }))
 }
 

@@ -13,7 +13,8 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::shapes::ErrorShape;
 use super::{
-    artifacts, backup, deletion, events, graph, health, metrics, modules, replay, retry, runs, signals, stats, variables,
+    artifacts, backup, deletion, events, graph, health, metrics, modules, replay, retry, runs, signals, stats,
+    variables,
 };
 use crate::error::{ErrorKind, Result};
 

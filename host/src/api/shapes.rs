@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 use crate::domain::attempt::HistoryItem;
 use crate::domain::graph::EdgeKind;
 use crate::domain::{
-    Attempt, Digest, Entry, Failure, Grants, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State,
-    StateCounts, Trigger, Usage, WaitingFor,
+    Attempt, Digest, Entry, Failure, Grants, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State, StateCounts,
+    Trigger, Usage, WaitingFor,
 };
 
 pub use artifacts::{ArtifactShape, ArtifactSummary, ProgressShape};

@@ -31,7 +31,8 @@ impl App {
         let now = self.clock.now();
         let set = self.store.set_variable(name, value, MAX_VARIABLES, now)?;
         if set == SetVariable::Full {
-            let message = format!("there are {MAX_VARIABLES} variables, which is the limit; delete one before `{name}` is set");
+            let message =
+                format!("there are {MAX_VARIABLES} variables, which is the limit; delete one before `{name}` is set");
             return Err(Error::conflict(message));
         }
         let (name, value) = (name.to_owned(), value.to_owned());

@@ -54,7 +54,11 @@ async fn of_run(run: &str, below: bool, client: &Client, context: &Context) -> R
             break;
         }
     }
-    let none = if below { "no run there has written an artifact" } else { "the run itself has written no artifact; `--below` looks further" };
+    let none = if below {
+        "no run there has written an artifact"
+    } else {
+        "the run itself has written no artifact; `--below` looks further"
+    };
     list(all, none, below, context)
 }
 
@@ -119,10 +123,12 @@ fn drawn(content: &ArtifactContent, out: &Output) -> String {
             None => one_line(url),
         },
         ArtifactContent::Table { columns, rows } => {
-            let is_number = |n: usize| !rows.is_empty() && rows.iter().all(|row| matches!(row[n], Value::Number(_) | Value::Null));
-            let titles = columns.iter().zip(0..).map(|(title, n)| {
-                (one_line(title), if is_number(n) { Cells::Numbers } else { Cells::Text })
-            });
+            let is_number =
+                |n: usize| !rows.is_empty() && rows.iter().all(|row| matches!(row[n], Value::Number(_) | Value::Null));
+            let titles = columns
+                .iter()
+                .zip(0..)
+                .map(|(title, n)| (one_line(title), if is_number(n) { Cells::Numbers } else { Cells::Text }));
             let cells = rows.iter().map(|row| row.iter().map(cell).collect());
             layout_own(out, titles.collect(), cells.collect())
         }

@@ -222,6 +222,22 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_goes_on_is_drawn_with_how_far_it_is() {
+        let told = |state: &str, progress: serde_json::Value| {
+            let mut told = run(1, "task", "load", state, 1);
+            told.progress = serde_json::from_value(progress).expect("a progress");
+            drawn(&Progress::default(), &told, 80, 1).remove(0)
+        };
+        let both = serde_json::json!({"done": 999, "total": 1000, "text": "rows\u{1b}[2J"});
+        assert_eq!(told("running", both.clone()), "⠋ load  2.00 s  99 % rows\\u{1b}[2J");
+        assert_eq!(told("completed", both), "✓ load  2.00 s");
+        let text = serde_json::json!({"done": null, "total": null, "text": "begins"});
+        assert_eq!(told("running", text), "⠋ load  2.00 s  begins");
+        let none = serde_json::json!({"done": 0, "total": 0, "text": null});
+        assert_eq!(told("running", none), "⠋ load  2.00 s  100 %");
+    }
+
+    #[test]
     fn what_goes_on_or_went_wrong_comes_first_where_there_is_not() {
         let (root, progress) = five();
         let expected = [

@@ -4,10 +4,10 @@ use clap::Subcommand;
 use comfy_table::Cell;
 use jiff::Timestamp;
 
+use super::Context;
 use super::format::{between, bytes, duration, harmless, pretty};
 use super::session::Session;
 use super::table::{Cells, Column, layout};
-use super::Context;
 use crate::api::shapes::{Page, VariableSummary};
 use crate::client::Client;
 use crate::error::Result;

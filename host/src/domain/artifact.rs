@@ -207,7 +207,8 @@ mod tests {
 
     #[test]
     fn an_artifact_is_kept_as_it_was_written() {
-        let json = r#"{"title": "A\u0007b", "content": {"kind":"table", "columns":["n"],"rows":[[1.50], [{"b":1,"a":2}]]}}"#;
+        let json =
+            r#"{"title": "A\u0007b", "content": {"kind":"table", "columns":["n"],"rows":[[1.50], [{"b":1,"a":2}]]}}"#;
         let artifact = Artifact::read("rows".to_owned(), json).expect("reads");
         assert_eq!((artifact.kind, artifact.title.as_deref()), (ArtifactKind::Table, Some("A b")));
         assert_eq!(artifact.content, r#"{"kind":"table", "columns":["n"],"rows":[[1.50], [{"b":1,"a":2}]]}"#);
@@ -240,9 +241,24 @@ mod tests {
             assert_eq!(check_url(url), Ok(()), "{url}");
         }
         let bad = [
-            "", "a", "javascript:alert(1)", "JAVASCRIPT:x", "https:", "https://", "https:///a", "file:///etc/passwd",
-            "data:text/html,x", "https://bank.example@evil.example/", "https://a\\b", "https://a/ b", "https://a/\u{202e}",
-            "https://a/\"x", " https://a", "https://a\n", "//a", "HTTPS://a",
+            "",
+            "a",
+            "javascript:alert(1)",
+            "JAVASCRIPT:x",
+            "https:",
+            "https://",
+            "https:///a",
+            "file:///etc/passwd",
+            "data:text/html,x",
+            "https://bank.example@evil.example/",
+            "https://a\\b",
+            "https://a/ b",
+            "https://a/\u{202e}",
+            "https://a/\"x",
+            " https://a",
+            "https://a\n",
+            "//a",
+            "HTTPS://a",
         ];
         for url in bad {
             assert!(check_url(url).is_err(), "{url}");

@@ -261,6 +261,12 @@ impl Execution<'_> {
         })
     }
 
+    /// Whether a variable that the flow read has changed since.
+    fn has_read_otherwise(&self) -> bool {
+        let run = self.live.run();
+        self.worker.store().has_read_otherwise(run.id, run.generation).unwrap_or(false)
+    }
+
     /// What becomes of the run now; an attempt that is tried again says so in the log.
     pub(super) fn after(&self, outcome: &Outcome, log: &RunLog) -> Transition {
         let retries = &self.plan.settings.retries;
@@ -271,6 +277,7 @@ impl Execution<'_> {
         let durable = self.plan.entry().durable;
         if matches!(transition, Transition::Retry { .. })
             && would_come_out_the_same(durable, failure, outcome.children.as_deref())
+            && !self.has_read_otherwise()
         {
             let message = "not retried: all that it submitted completed, so that the same code would fail again";
             log.write(Level::Warn, message.to_owned());

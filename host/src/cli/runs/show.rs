@@ -75,9 +75,9 @@ fn header(run: &RunShape, context: &Context) -> Result<()> {
 /// `3 of 10 (30 %): reads the table`
 fn progress(run: &RunSummary) -> Option<String> {
     let progress = run.progress.as_ref()?;
-    let share = percent(run).zip(progress.done.zip(progress.total)).map(|(percent, (done, total))| {
-        format!("{} of {} ({percent} %)", thousands(done), thousands(total))
-    });
+    let share = percent(run)
+        .zip(progress.done.zip(progress.total))
+        .map(|(percent, (done, total))| format!("{} of {} ({percent} %)", thousands(done), thousands(total)));
     let parts: Vec<String> = share.into_iter().chain(progress.text.as_ref().map(|text| harmless(text, 0))).collect();
     Some(parts.join(": "))
 }

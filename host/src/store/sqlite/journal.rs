@@ -98,6 +98,16 @@ impl Store {
         })
     }
 
+    /// Whether a variable that one generation of a flow read has another value now.
+    pub fn has_read_otherwise(&self, run: RunId, generation: u32) -> Result<bool> {
+        for entry in self.journal(run, generation)? {
+            if entry.kind == EntryKind::Variable && self.variable(&entry.key)? != entry.value {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// What one generation of a flow was told last, or waits for: its kind and time.
     pub fn last_entry(&self, run: RunId, generation: u32) -> Result<Option<(EntryKind, Timestamp)>> {
         self.read(|connection| {
