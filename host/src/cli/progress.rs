@@ -138,18 +138,16 @@ fn line(run: &RunSummary, depth: usize, out: &Output, width: usize, now: Timesta
     } else if let Some(started_at) = run.started_at {
         tail += &format!("  {}", duration(between(started_at, run.finished_at.unwrap_or(now))));
     }
-    if let Some(progress) = run.progress.as_ref().filter(|_| !run.state.is_final()) {
-        let percent = percent(run).map(|percent| format!("{percent} %"));
-        let text = progress.text.as_ref().map(|text| harmless(text, 0));
-        let parts: Vec<String> = percent.into_iter().chain(text).collect();
-        tail += &format!("  {}", parts.join(" "));
-    }
     // Why a slot or a retry is waited for the sign tells.
     if let Some(what @ (WaitingFor::Timer | WaitingFor::Signal | WaitingFor::Resume)) = run.waiting_for {
         tail += &format!("  ({})", what.in_words());
     }
     let head = "  ".repeat(depth);
     let name = harmless(&run.name, 0).replace(['\n', '\t'], " ");
+    let taken = head.width() + 2 + name.width() + tail.width() + 2;
+    if let Some(told) = told(run).filter(|_| !run.state.is_final() && taken < width) {
+        tail += &format!("  {}", cut(&told, width - taken));
+    }
     let sign = out.on_stderr(&sign.to_string(), state_colour(run.state));
     let around = head.width() + 2 + tail.width();
     if around > width {
@@ -157,6 +155,14 @@ fn line(run: &RunSummary, depth: usize, out: &Output, width: usize, now: Timesta
         return format!("{sign} {}", cut(&name, width.saturating_sub(2)));
     }
     format!("{head}{sign} {}{tail}", cut(&name, width - around))
+}
+
+/// `30 % reads the table`, as the run says itself.
+fn told(run: &RunSummary) -> Option<String> {
+    let percent = percent(run).map(|percent| format!("{percent} %"));
+    let text = run.progress.as_ref()?.text.as_ref().map(|text| harmless(text, 0));
+    let parts: Vec<String> = percent.into_iter().chain(text).collect();
+    Some(parts.join(" "))
 }
 
 fn more(rest: &StateCounts) -> String {
@@ -226,10 +232,10 @@ mod tests {
         let told = |state: &str, progress: serde_json::Value| {
             let mut told = run(1, "task", "load", state, 1);
             told.progress = serde_json::from_value(progress).expect("a progress");
-            drawn(&Progress::default(), &told, 80, 1).remove(0)
+            drawn(&Progress::default(), &told, 30, 1).remove(0)
         };
-        let both = serde_json::json!({"done": 999, "total": 1000, "text": "rows\u{1b}[2J"});
-        assert_eq!(told("running", both.clone()), "⠋ load  2.00 s  99 % rows\\u{1b}[2J");
+        let both = serde_json::json!({"done": 999, "total": 1000, "text": "of\u{1b}[2J the rows"});
+        assert_eq!(told("running", both.clone()), "⠋ load  2.00 s  99 % of\\u{1b}…");
         assert_eq!(told("completed", both), "✓ load  2.00 s");
         let text = serde_json::json!({"done": null, "total": null, "text": "begins"});
         assert_eq!(told("running", text), "⠋ load  2.00 s  begins");
