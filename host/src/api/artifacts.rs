@@ -77,7 +77,7 @@ pub(super) async fn of_run(
     get, path = "/api/runs/{id}/artifacts/{key}", tag = "runs", operation_id = "show_artifact",
     params(
         ("id" = RunId, Path, description = "The run"),
-        ("key" = String, Path, description = "The key under which the run wrote it"),
+        ("key" = String, Path, description = "The key under which the run wrote it", example = "summary"),
     ),
     responses((status = 200, description = "The artifact", body = ArtifactShape), Invalid, NotFound),
 )]

@@ -55,7 +55,7 @@ pub(super) async fn list(
 /// Show a variable
 #[utoipa::path(
     get, path = "/api/variables/{name}", tag = "variables", operation_id = "show_variable",
-    params(("name" = String, Path, description = "The variable")),
+    params(("name" = String, Path, description = "The variable", pattern = "^[a-z][a-z0-9_-]{0,63}$", example = "vat-rate")),
     responses((status = 200, description = "The variable", body = VariableShape), Invalid, NotFound),
 )]
 pub(super) async fn show(State(state): State<ApiState>, Path(name): Path<String>) -> Result<Json<VariableShape>> {
@@ -68,7 +68,7 @@ pub(super) async fn show(State(state): State<ApiState>, Path(name): Path<String>
 /// when it reads it again. Variables are shown to whoever asks: they are no place for secrets.
 #[utoipa::path(
     put, path = "/api/variables/{name}", tag = "variables", operation_id = "set_variable",
-    params(("name" = String, Path, description = "The variable")),
+    params(("name" = String, Path, description = "The variable", pattern = "^[a-z][a-z0-9_-]{0,63}$", example = "vat-rate")),
     request_body = serde_json::Value,
     responses(
         (status = 201, description = "It is new", body = VariableShape),
@@ -89,7 +89,7 @@ pub(super) async fn set(
 /// Delete a variable
 #[utoipa::path(
     delete, path = "/api/variables/{name}", tag = "variables", operation_id = "delete_variable",
-    params(("name" = String, Path, description = "The variable")),
+    params(("name" = String, Path, description = "The variable", pattern = "^[a-z][a-z0-9_-]{0,63}$", example = "vat-rate")),
     responses((status = 204, description = "It is gone"), Invalid, NotFound),
 )]
 pub(super) async fn delete(State(state): State<ApiState>, Path(name): Path<String>) -> Result<StatusCode> {

@@ -16,6 +16,9 @@ use crate::wasm::{Level, LogSink};
 /// How long a run's progress waits for what comes after it, before it is written: a guest may tell of it without end.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Who writes a larger artifact, in bytes, commits it, so that they do not pile up in memory.
+const LARGE_ARTIFACT: usize = 16 << 10;
+
 /// A run in memory. Its row is written when somebody else may want to see it, and at its end.
 pub(super) struct Live {
     state: Mutex<LiveState>,
@@ -317,7 +320,8 @@ impl LogSink for RunLog {
 
     fn artifact(&self, artifact: Artifact) {
         let Some(call) = self.artifacts.next() else { return };
-        self.store.append([Write::Artifact(Box::new(ArtifactRow {
+        let is_large = artifact.content.len() > LARGE_ARTIFACT;
+        let ticket = self.store.append([Write::Artifact(Box::new(ArtifactRow {
             root_id: self.root_id,
             run_id: self.run_id,
             attempt: self.attempt,
@@ -325,5 +329,9 @@ impl LogSink for RunLog {
             at: self.clock.now(),
             artifact,
         }))]);
+        if is_large {
+            // A failure is met by who needs the record.
+            let _ = self.store.commit(ticket);
+        }
     }
 }

@@ -51,8 +51,9 @@ impl Store {
     /// The artifacts of all runs, newest first, from the one before number `before` on; with a key, only those.
     pub fn newest_artifacts(&self, key: Option<&str>, before: i64, limit: usize) -> Result<Vec<StoredArtifact>> {
         self.read(|connection| {
-            let of_key = if key.is_some() { "key = ?3 AND" } else { "?3 IS NULL AND" };
-            let sql = format!("{ARTIFACT} WHERE {of_key} no < ?1 ORDER BY no DESC LIMIT ?2");
+            // Not as one condition, for which no index would be of use.
+            let of_key = if key.is_some() { "key = ?3" } else { "?3 IS NULL" };
+            let sql = format!("{ARTIFACT} WHERE {of_key} AND no < ?1 ORDER BY no DESC LIMIT ?2");
             let mut statement = connection.prepare_cached(&sql)?;
             let mut rows = statement.query(params![before, limit as i64, key])?;
             let mut artifacts = Vec::new();
