@@ -22,19 +22,20 @@ fi
 source scripts/scratch-server.sh
 start_server
 
-# Something to ask for: modules, a flow with children and a log, and a run that failed.
+# Something to ask for: modules, a flow with children and a log, a run that failed, one that shows something, a variable.
 GUESTS=
-for guest in noop logs fails; do
+for guest in noop logs fails shows; do
     wasm="$target/wasm32-wasip2/release/examples/$guest.wasm"
     "$tarefa" register "$wasm" --name "$guest" 2>/dev/null
     GUESTS+="$wasm "
 done
 export GUESTS
-for entry in "noop sequential --param n=3" "logs flow_logs" "fails catches" "fails says_no"; do
+for entry in "noop sequential --param n=3" "logs flow_logs" "fails catches" "fails says_no" "shows shows"; do
     # Its parts are words without blanks.
     # shellcheck disable=SC2086
     "$tarefa" run $entry >/dev/null 2>&1 || true
 done
+"$tarefa" variables set vat-rate 0.23 >/dev/null 2>&1
 ids='import json, sys; print(*(run["id"] for run in json.load(sys.stdin)["items"]))'
 RUNS=$("$tarefa" runs --all --json 2>/dev/null | "$venv/bin/python" -c "$ids")
 export RUNS

@@ -1,5 +1,6 @@
 //! The HTTP API: JSON under `/api`.
 
+mod artifacts;
 mod backup;
 mod deletion;
 mod deployments;
@@ -22,6 +23,7 @@ pub mod shapes;
 mod signals;
 mod stats;
 mod system;
+mod variables;
 mod view;
 
 use std::sync::Arc;
@@ -102,6 +104,11 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/deployments/{name}/skips", get(occurrences::skips))
         .route("/api/deployments/{name}/backfill", post(occurrences::backfill))
         .route("/api/upcoming", get(occurrences::upcoming))
+        .route("/api/runs/{id}/artifacts", get(artifacts::of_run))
+        .route("/api/runs/{id}/artifacts/{key}", get(artifacts::show))
+        .route("/api/artifacts", get(artifacts::newest))
+        .route("/api/variables", get(variables::list))
+        .route("/api/variables/{name}", get(variables::show).put(variables::set).delete(variables::delete))
         .route("/api/stats", get(stats::stats))
         .route("/api/notifications", get(notifications::list))
         .fallback(unknown_path)

@@ -14,6 +14,7 @@ mod retry;
 mod schedules;
 mod signals;
 mod submit;
+mod variables;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, Weak};

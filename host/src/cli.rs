@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::error::Result;
 
+mod artifacts;
 mod attend;
 mod backup;
 mod build;
@@ -34,6 +35,7 @@ mod settings;
 mod signals;
 mod table;
 mod tree;
+mod variables;
 
 use output::Output;
 use settings::{NamedServer, Settings};
@@ -76,6 +78,8 @@ enum Verb {
     Runs(runs::Args),
     Replay(replay::Args),
     Logs(logs::Args),
+    Artifacts(artifacts::Args),
+    Variables(variables::Args),
     Modules(modules::Args),
     Backup(backup::Args),
     Clean(clean::Args),
@@ -135,6 +139,8 @@ async fn dispatch(cli: Cli, out: Output) -> Result<u8> {
         Verb::Runs(args) => runs::run(args, &context).await,
         Verb::Replay(args) => replay::run(args, &context).await,
         Verb::Logs(args) => logs::run(args, &context).await,
+        Verb::Artifacts(args) => artifacts::run(args, &context).await,
+        Verb::Variables(args) => variables::run(args, &context).await,
         Verb::Modules(args) => modules::run(args, &context).await,
         Verb::Backup(args) => backup::run(args, &context).await,
         Verb::Clean(args) => clean::run(&args, &context).await,

@@ -1,5 +1,8 @@
 //! The HTTP client that the command line uses: one typed verb per call of the API.
 
+mod artifacts;
+mod variables;
+
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};

@@ -1,5 +1,6 @@
 //! Plain data and pure rules: no I/O, no clock, nothing else of ours.
 
+pub mod artifact;
 pub mod attempt;
 pub mod cache;
 pub mod catchup;
@@ -23,6 +24,7 @@ pub mod schedule;
 pub mod state;
 pub mod trigger;
 
+pub use artifact::{Artifact, ArtifactContent, ArtifactKind, Progress, ProgressPart};
 pub use attempt::{Attempt, Outcome, Usage};
 pub use cache::{CacheKey, CacheRule, CacheScope};
 pub use concurrency::{Concurrency, OnConflict, Rate};

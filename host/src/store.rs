@@ -4,8 +4,10 @@
 //! one transaction, on its own thread; what nobody asks for is committed within [`FLUSH_INTERVAL`]. Where each commit is
 //! synced to disk, one thread commits for all.
 
+mod artifacts;
 mod notifications;
 mod sqlite;
+mod variables;
 mod watch;
 
 use std::sync::Arc;
@@ -15,15 +17,17 @@ use jiff::Timestamp;
 
 use crate::domain::journal::JournalEntry;
 use crate::domain::{
-    Attempt, CacheKey, Failure, Kind, Run, RunId, ScheduleId, ShownState, Skip, State, StateCounts, Trigger,
+    Attempt, CacheKey, Failure, Kind, Progress, Run, RunId, ScheduleId, ShownState, Skip, State, StateCounts, Trigger,
 };
 use crate::error::{Error, ErrorKind};
 
+pub use artifacts::{ArtifactRow, StoredArtifact};
 pub use notifications::{
     About, DueNotification, Missed, NewNotification, NotificationFilter, NotificationState, Occasion,
     StoredNotification,
 };
 pub use sqlite::{LogFilter, Over, Part, Pruned, Storage, Store, StoreError};
+pub use variables::{SetVariable, StoredVariable};
 pub use watch::{News, Watch};
 
 /// How long a write may wait for somebody to commit it.
@@ -90,6 +94,13 @@ pub enum Write {
         entry: JournalEntry,
     },
     Log(LogLine),
+    /// How far a run is.
+    Progress {
+        root_id: RunId,
+        run_id: RunId,
+        progress: Arc<Progress>,
+    },
+    Artifact(Box<ArtifactRow>),
 }
 
 /// A child as far as its flow, called again from the start, has to know it.

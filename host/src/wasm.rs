@@ -32,7 +32,7 @@ use interface::Linkage;
 
 pub use failure::Stop;
 pub use host::log::level_name;
-pub use host::{Argument, FlowHost, Level, LogSink, Outbox, Submit};
+pub use host::{Argument, FlowHost, Level, LogSink, Outbox, Submit, Variables};
 pub use random::{Secret, Seed};
 pub use sandbox::{Job, display_name};
 

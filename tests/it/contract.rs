@@ -62,6 +62,7 @@ fn describe_job(app: &tarefa::app::App) -> Job {
         sink: Arc::new(NoLog),
         flow: None,
         outbox: None,
+        variables: None,
         logged_bytes: AtomicU64::new(0),
     }
 }

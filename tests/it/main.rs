@@ -3,6 +3,7 @@
 
 mod api;
 mod app;
+mod artifacts;
 mod backup;
 mod cache;
 mod cancel;
@@ -39,6 +40,7 @@ mod openapi;
 mod prefixes;
 mod process;
 mod programs;
+mod progress;
 mod replay;
 mod restart;
 mod retention;
@@ -54,4 +56,5 @@ mod tidy;
 mod traces;
 mod tutorial;
 mod tutorial_free;
+mod variables;
 mod wat;

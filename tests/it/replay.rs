@@ -198,6 +198,11 @@ async fn changed_code_that_makes_other_calls_is_told_the_first_of_them() {
             "nondeterministic: wait 1 differs from the record of this run: recorded was a sleep of 1s, now came a sleep of 2s; \
              do in tasks what may turn out differently",
         ),
+        (
+            "tell_of",
+            "nondeterministic: wait 1 differs from the record of this run: recorded was a reading of the variable `word`, \
+             now came a reading of the variable `words`; do in tasks what may turn out differently",
+        ),
     ];
     for (entry, difference) in differences {
         let id = app.submit("story", entry, json!({})).await;

@@ -13,7 +13,7 @@ use std::fs;
 use tarefa_sdk::prelude::*;
 
 pub use data::{Dropped, Penguin, Validated, Validation};
-pub use summary::{Spread, Summary};
+pub use summary::{Row, Spread, Summary};
 
 /// What the pipeline finds.
 #[data]
@@ -93,7 +93,13 @@ pub fn pipeline(
         .keys()
         .map(|species| (species.clone(), summarise::submit(species, &validated)))
         .collect();
-    let species = runs.into_iter().map(|(species, run)| Ok((species, run.wait()?))).collect::<Result<_>>()?;
+    let mut species = BTreeMap::new();
+    for (name, run) in &runs {
+        progress(species.len(), runs.len());
+        species.insert(name.clone(), run.wait()?);
+    }
+    progress(species.len(), runs.len());
+    artifact("species").title("The species").table(species.iter().map(|(name, summary)| summary.row(name)))?;
 
     let report = Report { source: input, validation, species };
     write::submit(&report, &output).wait()?;

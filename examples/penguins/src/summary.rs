@@ -43,6 +43,29 @@ impl Summary {
         let measures = values.into_iter().filter_map(|(measure, values)| Some((measure, Spread::of(&values)?)));
         Self { n: penguins.len(), islands, sexes, measures: measures.collect() }
     }
+
+    pub fn row(&self, species: &str) -> Row {
+        let mean = |measure| self.measures.get(measure).map(|spread| spread.mean);
+        Row {
+            species: species.to_owned(),
+            n: self.n,
+            bill_length_mm: mean("bill_length_mm"),
+            bill_depth_mm: mean("bill_depth_mm"),
+            flipper_length_mm: mean("flipper_length_mm"),
+            body_mass_g: mean("body_mass_g"),
+        }
+    }
+}
+
+/// What the run shows of one species: how many there are, and the means of their measures.
+#[data]
+pub struct Row {
+    species: String,
+    n: usize,
+    bill_length_mm: Option<f64>,
+    bill_depth_mm: Option<f64>,
+    flipper_length_mm: Option<f64>,
+    body_mass_g: Option<f64>,
 }
 
 impl Spread {

@@ -38,6 +38,15 @@ fn the_report_has_the_published_figures() {
 }
 
 #[test]
+fn the_run_shows_a_row_for_each_species_and_that_all_are_done() {
+    report("shown");
+    let (key, shown) = testing::artifacts().pop().unwrap();
+    assert_eq!((key.as_str(), &shown["content"]["columns"][5]), ("species", &json!("body_mass_g")));
+    assert_eq!(shown["content"]["rows"][2], json!(["Gentoo", 123, 47.5, 14.98, 217.19, 5076.02]));
+    assert_eq!(testing::progress().0, Some((3, 3)));
+}
+
+#[test]
 fn one_run_for_each_species() {
     report("runs");
     let entries: Vec<_> = testing::submitted().into_iter().map(|run| run.entry).collect();

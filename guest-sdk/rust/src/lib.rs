@@ -67,6 +67,11 @@
 //! Arguments and results pass between sandboxes as JSON. [`#[data]`](data) derives all that they need.
 //! `Result<T>` is [`Result<T, TaskError>`](TaskError), and `?` turns every standard error into one.
 //!
+//! # What a run shows and reads
+//!
+//! [`progress`] and [`progress_text`] tell whoever watches a run how far it is; [`artifact`] keeps texts, tables and links
+//! beside its result; [`variable`] reads a value that people keep on the server.
+//!
 //! # HTTP
 //!
 //! With the feature `http`, tasks send requests to hosts that the run was granted: the module `http`.
@@ -97,6 +102,7 @@
 extern crate self as tarefa_sdk;
 
 mod argument;
+mod artifact;
 #[cfg_attr(target_arch = "wasm32", path = "backend/guest.rs")]
 #[cfg_attr(not(target_arch = "wasm32"), path = "backend/native.rs")]
 mod backend;
@@ -108,6 +114,7 @@ mod export;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod log;
+mod progress;
 mod random;
 mod run;
 mod schema;
@@ -116,25 +123,30 @@ mod signal;
 pub mod testing;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
+mod variable;
 
 pub use argument::{Argument, IntoArgument};
+pub use artifact::{Artifact, artifact};
 pub use call::{Call, Limits, Retries, call_by_name, submit_by_name};
 pub use context::{Context, LocalTime, complete_as, context, local_time, sleep};
 pub use entry::{Entry, Kind, Listed, Module};
 pub use error::{Result, TaskError};
 pub use log::to_json;
+pub use progress::{progress, progress_text};
 pub use random::{random, random_range};
 pub use run::{Completions, Run, completions};
 pub use serde_json::{Value, json};
 pub use signal::{send_signal, wait_for_signal, wait_for_signal_within};
 pub use tarefa_sdk_macros::{data, flow, task};
+pub use variable::variable;
 
 /// All that a module commonly needs: `use tarefa_sdk::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Limits, Result, Retries, Run, TaskError, Value, bail, complete_as, completions, context, data, debug, ensure,
-        error, export_module, flow, info, json, local_time, random, random_range, send_signal, sleep, submit_by_name,
-        task, to_json, trace, wait_for_signal, wait_for_signal_within, warn,
+        Limits, Result, Retries, Run, TaskError, Value, artifact, bail, complete_as, completions, context, data, debug,
+        ensure, error, export_module, flow, info, json, local_time, progress, progress_text, random, random_range,
+        send_signal, sleep, submit_by_name, task, to_json, trace, variable, wait_for_signal, wait_for_signal_within,
+        warn,
     };
 }
 

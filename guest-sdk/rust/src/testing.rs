@@ -50,6 +50,9 @@ pub(crate) struct State {
     pub(crate) signals: VecDeque<(String, Value)>,
     pub(crate) signals_sent: Vec<(String, String, Value)>,
     pub(crate) n_runs: u64,
+    pub(crate) progress: (Option<(u64, u64)>, Option<String>),
+    pub(crate) artifacts: Vec<(String, Value)>,
+    pub(crate) variables: HashMap<String, Value>,
 }
 
 /// A line of the log.
@@ -100,6 +103,22 @@ pub fn send_signal(name: &str, payload: Value) {
 /// The signals that were sent so far: to which run, under which name, and the payload.
 pub fn signals_sent() -> Vec<(String, String, Value)> {
     STATE.with_borrow(|state| state.signals_sent.clone())
+}
+
+/// Sets a variable, which [`variable`](crate::variable) reads; there are no others.
+pub fn set_variable(name: &str, value: Value) {
+    STATE.with_borrow_mut(|state| state.variables.insert(name.to_owned(), value));
+}
+
+/// What [`progress`](crate::progress) was given last, and [`progress_text`](crate::progress_text).
+pub fn progress() -> (Option<(u64, u64)>, Option<String>) {
+    STATE.with_borrow(|state| state.progress.clone())
+}
+
+/// The artifacts that were written so far, oldest first: the key, and an object with `title`, `description` and
+/// `content`.
+pub fn artifacts() -> Vec<(String, Value)> {
+    STATE.with_borrow(|state| state.artifacts.clone())
 }
 
 /// The log so far, oldest first.
@@ -161,6 +180,9 @@ impl Default for State {
             signals: VecDeque::new(),
             signals_sent: Vec::new(),
             n_runs: 0,
+            progress: (None, None),
+            artifacts: Vec::new(),
+            variables: HashMap::new(),
         }
     }
 }

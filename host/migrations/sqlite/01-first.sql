@@ -85,6 +85,8 @@ CREATE TABLE runs (
     child_states TEXT,
     -- Of a child that is over: the number of that event among those of its flow, which are else in the journal.
     event_no INTEGER,
+    -- How far it is, as JSON.
+    progress TEXT,
     -- The beginning of a long result, so that a list need not read it.
     result_preview TEXT,
     -- The large ones come last: what stands before them is read without them.
@@ -207,7 +209,8 @@ CREATE TABLE journal (
     run_id BLOB NOT NULL,
     generation INTEGER NOT NULL,
     no INTEGER NOT NULL,
-    kind TEXT NOT NULL CHECK (kind = 'timer' OR kind = 'wait' OR kind = 'signal' OR kind = 'timeout' OR kind = 'sent'),
+    kind TEXT NOT NULL CHECK (kind = 'timer' OR kind = 'wait' OR kind = 'signal' OR kind = 'timeout' OR kind = 'sent'
+        OR kind = 'variable'),
     key TEXT NOT NULL,
     value TEXT,
     at INTEGER NOT NULL,
@@ -323,3 +326,26 @@ CREATE UNIQUE INDEX notifications_of_run ON notifications (run_id, event, at, ru
 CREATE UNIQUE INDEX notifications_of_schedule ON notifications (deployment, schedule_id, at, rule) WHERE run_id IS NULL;
 CREATE INDEX notifications_of_deployment ON notifications (deployment, no) WHERE deployment IS NOT NULL;
 CREATE INDEX notifications_due ON notifications (next_at, rule) WHERE next_at IS NOT NULL;
+
+-- What runs show of their work, the newest of each key. `call` counts what one attempt has written, so that a flow that
+-- is called again writes nothing twice.
+CREATE TABLE artifacts (
+    root_id BLOB NOT NULL,
+    run_id BLOB NOT NULL,
+    key TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    call INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind = 'markdown' OR kind = 'table' OR kind = 'link'),
+    title TEXT,
+    description TEXT,
+    content TEXT NOT NULL
+
+CREATE UNIQUE INDEX artifacts_of_run ON artifacts (run_id, key);
+CREATE INDEX artifacts_of_root ON artifacts (root_id);
+CREATE INDEX artifacts_of_key ON artifacts (key);
+
+-- Values that people keep for runs to read, as JSON text.
+CREATE TABLE variables (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL,
+    updated_at INTEGER NOT NULL

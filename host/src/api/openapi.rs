@@ -13,8 +13,8 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::shapes::ErrorShape;
 use super::{
-    backup, deletion, deployments, events, graph, health, metrics, modules, notifications, occurrences, replay, retry,
-    runs, signals, stats, system,
+    artifacts, backup, deletion, deployments, events, graph, health, metrics, modules, notifications, occurrences,
+    replay, retry, runs, signals, stats, system, variables,
 };
 use crate::error::{ErrorKind, Result};
 
@@ -23,6 +23,7 @@ use crate::error::{ErrorKind, Result};
     info(title = "Tarefa"),
     tags(
         (name = "runs", description = "Requests to execute an entry, and what became of them"),
+        (name = "variables", description = "Values that people keep for runs to read"),
         (name = "modules", description = "Registered components and what they offer"),
         (name = "deployments", description = "Named ways to run an entry, and their schedules"),
         (name = "server", description = "The server itself"),
@@ -42,6 +43,13 @@ use crate::error::{ErrorKind, Result};
         signals::pause,
         signals::resume,
         deletion::delete_run,
+        artifacts::of_run,
+        artifacts::show,
+        artifacts::newest,
+        variables::list,
+        variables::show,
+        variables::set,
+        variables::delete,
         stats::stats,
         notifications::list,
         modules::register,

@@ -1,7 +1,9 @@
 //! What goes over the wire: the JSON of the API, read by the client and written by the server.
 
+mod artifacts;
 mod deployments;
 mod system;
+mod variables;
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -18,6 +20,9 @@ use crate::domain::{
 
 pub use deployments::*;
 pub use system::*;
+
+pub use artifacts::{ArtifactShape, ArtifactSummary, ProgressShape};
+pub use variables::{VariableShape, VariableSummary};
 
 /// One page of a list.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -228,6 +233,8 @@ pub struct RunSummary {
     pub result_preview: Option<String>,
     /// Child runs of the newest generation by state; only of flows.
     pub children: StateCounts,
+    /// How far its newest attempt is, or was at its end, as it says itself.
+    pub progress: Option<ProgressShape>,
     /// Of a flow's child: the run of an earlier generation that did not complete, and that this one goes on for.
     pub retry_of: Option<RunId>,
     /// Of a flow's child: the run of an earlier generation whose result it has.

@@ -44,6 +44,7 @@ pub(crate) fn summary(app: &App, run: &Run) -> Result<RunSummary> {
         failure: run.failure.as_deref().cloned(),
         result_preview: run.result.as_deref().map(|result| preview(result).to_owned()),
         children: children(app, run)?,
+        progress: run.progress.as_deref().map(Into::into),
         retry_of: run.retry_of,
         reused_from: run.reused_from,
         cached_from: run.cached_from,

@@ -44,6 +44,8 @@ pub struct Execution {
     pub lines: Vec<(u8, String)>,
     /// Of a replay: it asked for more than is on record, and was ended.
     pub beyond: bool,
+    /// Of a task's replay: the names of variables that it read.
+    pub variables: Vec<String>,
 }
 
 /// A replay, held against what is on record.
@@ -75,7 +77,7 @@ impl App {
         let (run, recorded) = self.attempt(run, order.attempt)?;
         let mut plan = self.plan(&run).map_err(|error| impossible(&run, &error.message))?;
         let mut settings = (*plan.settings).clone();
-        let live = if run.kind == Kind::Task { live(&settings) } else { Vec::new() };
+        let mut live = if run.kind == Kind::Task { live(&settings) } else { Vec::new() };
         (settings.dirs, settings.http) = (Vec::new(), Vec::new());
         plan.settings = Arc::new(settings);
         let digest = order.module.as_ref().map_or_else(|| run.digest.clone(), |wasm| Digest::of(wasm));
@@ -85,6 +87,7 @@ impl App {
         };
         let call = Call { run: run.clone(), plan: Arc::new(plan), component };
         let replayed = replayer.call_again(call).await;
+        live.extend(replayed.variables.iter().map(|name| format!("the variable `{name}`; in the replay as it is now")));
         self.wasm.forget_unregistered(&digest);
         let was_cut_off = recorded.outcome.result.as_ref().is_err_and(|failure| !failure.kind.is_of_the_guest())
             && recorded.outcome.result != replayed.outcome.result;
@@ -142,7 +145,7 @@ impl App {
         if outcome.result.is_err() && lines.last().is_some_and(is_ours) {
             lines.pop();
         }
-        Ok((run, Execution { outcome, lines, beyond: false }))
+        Ok((run, Execution { outcome, lines, beyond: false, variables: Vec::new() }))
     }
 }
 

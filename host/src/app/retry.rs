@@ -42,7 +42,7 @@ impl App {
         let is_durable_flow = run.kind == Kind::Flow && run.durable;
         let comes_out_the_same =
             would_come_out_the_same(is_durable_flow, run.failure.as_deref(), run.children.as_deref());
-        if same_code && !how.from_start && comes_out_the_same {
+        if same_code && !how.from_start && comes_out_the_same && !self.store.has_read_otherwise(top, run.generation)? {
             return Err(impossible(
                 "every run that it submitted completed, so that the same code would fail again; retry it with `from_start`, \
                  or with `module: \"newest\"` once the code is mended"

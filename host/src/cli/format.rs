@@ -74,6 +74,15 @@ pub(super) fn attempts(count: u64, retries: u64) -> String {
     if retries == 0 { attempts } else { format!("{attempts} ({})", counted(retries, "retry", "retries")) }
 }
 
+/// How much of a run is done, as it says itself: 100 only where it is all.
+pub(super) fn percent(run: &RunSummary) -> Option<u64> {
+    let progress = run.progress.as_ref()?;
+    match (progress.done?, progress.total?) {
+        (_, 0) => Some(100),
+        (done, total) => u64::try_from(u128::from(done) * 100 / u128::from(total)).ok(),
+    }
+}
+
 /// The last characters of a run's id, which are enough to name it.
 pub(super) fn short_id(id: RunId) -> String {
     let digits = id.0.simple().to_string();

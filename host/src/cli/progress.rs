@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::format::{attempts, between, duration, harmless, thousands};
+use super::format::{attempts, between, duration, harmless, percent, thousands};
 use super::output::{Output, state_colour};
 use crate::api::shapes::RunSummary;
 use crate::domain::{RunId, State, StateCounts, WaitingFor};
@@ -144,6 +144,10 @@ fn line(run: &RunSummary, depth: usize, out: &Output, width: usize, now: Timesta
     }
     let head = "  ".repeat(depth);
     let name = harmless(&run.name, 0).replace(['\n', '\t'], " ");
+    let taken = head.width() + 2 + name.width() + tail.width() + 2;
+    if let Some(told) = told(run).filter(|_| !run.state.is_final() && taken < width) {
+        tail += &format!("  {}", cut(&told, width - taken));
+    }
     let sign = out.on_stderr(&sign.to_string(), state_colour(run.state));
     let around = head.width() + 2 + tail.width();
     if around > width {
@@ -151,6 +155,14 @@ fn line(run: &RunSummary, depth: usize, out: &Output, width: usize, now: Timesta
         return format!("{sign} {}", cut(&name, width.saturating_sub(2)));
     }
     format!("{head}{sign} {}{tail}", cut(&name, width - around))
+}
+
+/// `30 % reads the table`, as the run says itself.
+fn told(run: &RunSummary) -> Option<String> {
+    let percent = percent(run).map(|percent| format!("{percent} %"));
+    let text = run.progress.as_ref()?.text.as_ref().map(|text| harmless(text, 0));
+    let parts: Vec<String> = percent.into_iter().chain(text).collect();
+    Some(parts.join(" "))
 }
 
 fn more(rest: &StateCounts) -> String {
@@ -213,6 +225,22 @@ mod tests {
             "  ✓ load  2.00 s",
         ];
         assert_eq!(drawn(&progress, &root, 80, 5), expected);
+    }
+
+    #[test]
+    fn a_run_that_goes_on_is_drawn_with_how_far_it_is() {
+        let told = |state: &str, progress: serde_json::Value| {
+            let mut told = run(1, "task", "load", state, 1);
+            told.progress = serde_json::from_value(progress).expect("a progress");
+            drawn(&Progress::default(), &told, 30, 1).remove(0)
+        };
+        let both = serde_json::json!({"done": 999, "total": 1000, "text": "of\u{1b}[2J the rows"});
+        assert_eq!(told("running", both.clone()), "⠋ load  2.00 s  99 % of\\u{1b}…");
+        assert_eq!(told("completed", both), "✓ load  2.00 s");
+        let text = serde_json::json!({"done": null, "total": null, "text": "begins"});
+        assert_eq!(told("running", text), "⠋ load  2.00 s  begins");
+        let none = serde_json::json!({"done": 0, "total": 0, "text": null});
+        assert_eq!(told("running", none), "⠋ load  2.00 s  100 %");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, presets};
 
+use super::format::percent;
 use super::output::{Colour, Output, state_colour};
 use crate::api::shapes::RunSummary;
 
@@ -20,6 +21,12 @@ pub(super) enum Cells {
 
 /// Lays rows out under their titles.
 pub(super) fn layout(out: &Output, columns: &[Column], rows: Vec<Vec<Cell>>) -> String {
+    let titles = columns.iter().map(|Column(title, cells)| ((*title).to_owned(), *cells)).collect();
+    layout_own(out, titles, rows)
+}
+
+/// As `layout`, under titles that are somebody's own.
+pub(super) fn layout_own(out: &Output, columns: Vec<(String, Cells)>, rows: Vec<Vec<Cell>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     if out.terminal {
@@ -27,14 +34,14 @@ pub(super) fn layout(out: &Output, columns: &[Column], rows: Vec<Vec<Cell>>) -> 
     } else {
         table.force_no_tty();
     }
-    let header = columns.iter().map(|column| paint(out, Cell::new(column.0), Colour::Dim));
+    let header = columns.iter().map(|(title, _)| paint(out, Cell::new(title), Colour::Dim));
     table.set_header(header.collect::<Vec<_>>());
     for row in rows {
         let mut row = comfy_table::Row::from(row);
         row.max_height(1);
         table.add_row(row);
     }
-    for (column, Column(_, cells)) in table.column_iter_mut().zip(columns) {
+    for (column, (_, cells)) in table.column_iter_mut().zip(&columns) {
         column.set_padding((0, 2));
         if *cells != Cells::Text {
             column.set_constraint(ColumnConstraint::ContentWidth);
@@ -54,6 +61,9 @@ pub(super) fn state_cell(out: &Output, run: &RunSummary) -> Cell {
     }
     if run.cached_from.is_some() {
         text += " from cache";
+    }
+    if let Some(percent) = percent(run).filter(|_| !run.state.is_final()) {
+        text += &format!(" {percent} %");
     }
     paint(out, Cell::new(text), state_colour(run.state))
 }

@@ -7,13 +7,17 @@ use jiff::Timestamp;
 /// The meaning of what is journalled. A run that was begun with another one cannot go on.
 pub const JOURNAL_VERSION: u32 = 1;
 
+/// What is recorded of a variable that a flow reads again, where it has the value that the flow read last: a flow may
+/// read a large one often. It is no JSON text.
+pub const UNCHANGED: &str = "";
+
 /// One thing that a flow was told, and what it had asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalEntry {
     /// Counted from 1 within one generation.
     pub no: u32,
     pub kind: EntryKind,
-    /// What was asked for: a timer's nanoseconds, a signal's name.
+    /// What was asked for: a timer's nanoseconds, the name of a signal or variable.
     pub key: String,
     /// JSON text.
     pub value: Option<Arc<str>>,
@@ -33,11 +37,19 @@ pub enum EntryKind {
     Timeout,
     /// A signal that the flow sent.
     Sent,
+    /// A variable that the flow read; without a value where there was none.
+    Variable,
 }
 
 impl EntryKind {
-    pub const ALL: [EntryKind; 5] =
-        [EntryKind::Timer, EntryKind::Wait, EntryKind::Signal, EntryKind::Timeout, EntryKind::Sent];
+    pub const ALL: [EntryKind; 6] = [
+        EntryKind::Timer,
+        EntryKind::Wait,
+        EntryKind::Signal,
+        EntryKind::Timeout,
+        EntryKind::Sent,
+        EntryKind::Variable,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -46,6 +58,7 @@ impl EntryKind {
             EntryKind::Signal => "signal",
             EntryKind::Timeout => "timeout",
             EntryKind::Sent => "sent",
+            EntryKind::Variable => "variable",
         }
     }
 

@@ -95,7 +95,8 @@ pub enum Transition {
     Retry { at: Timestamp, delay_ms: u64 },
 }
 
-/// Whether a durable flow failed by itself although all that it submitted completed: called again it sees the same.
+/// Whether a durable flow failed by itself although all that it submitted completed: called again it sees the same, but
+/// for variables that have changed since.
 pub fn would_come_out_the_same(durable: bool, failure: Option<&Failure>, children: Option<&StateCounts>) -> bool {
     durable
         && failure.is_some_and(|failure| failure.kind.is_of_the_guest())

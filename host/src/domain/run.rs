@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Attempt, Digest, DirGrant, Failure, HttpGrant, Kind, Limits, LimitsPatch, Metering, Retries, RunId, ScheduleId,
-    State, StateCounts, Trigger, Usage,
+    Attempt, Digest, DirGrant, Failure, HttpGrant, Kind, Limits, LimitsPatch, Metering, Progress, Retries, RunId,
+    ScheduleId, State, StateCounts, Trigger, Usage,
 };
 
 /// The longest name of a run and of a label, in characters.
@@ -67,6 +67,8 @@ pub struct Run {
     pub label: Option<Arc<str>>,
     /// Of a flow that is final: how the children of its newest generation ended. None where no worker saw its end.
     pub children: Option<Arc<StateCounts>>,
+    /// How far its newest attempt is, or was, as it says itself.
+    pub progress: Option<Arc<Progress>>,
     pub created_at: Timestamp,
     pub scheduled_at: Timestamp,
     /// Of the attempt that runs or ran last.
@@ -133,6 +135,7 @@ impl Run {
             failure: None,
             label: None,
             children: None,
+            progress: None,
             created_at: now,
             scheduled_at: now,
             started_at: None,

@@ -1,5 +1,6 @@
 //! The store in SQLite: one connection that writes, a few that read, one that checkpoints. The only user of rusqlite.
 
+mod artifacts;
 mod cache;
 mod claims;
 mod deletion;
@@ -21,6 +22,7 @@ mod schedules;
 mod signals;
 mod snapshot;
 mod stats;
+mod variables;
 mod writes;
 
 use std::ffi::CStr;

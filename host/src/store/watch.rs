@@ -30,9 +30,11 @@ impl Changed {
         match write {
             Write::Insert(run) | Write::Update(run) => Some(Changed::run(run)),
             Write::Log(line) => Some(Changed { root_id: line.root_id, id: None }),
+            Write::Progress { root_id, run_id, .. } => Some(Changed { root_id: *root_id, id: Some(*run_id) }),
             Write::Attempt { .. }
             | Write::History { .. }
             | Write::Journal { .. }
+            | Write::Artifact(_)
             | Write::Result { .. }
             | Write::Release { .. }
             | Write::TakeSignal { .. } => None,

@@ -1,14 +1,17 @@
 //! The host's side of the contract with guests: `wit/`, one file per interface here as there.
 
+mod artifacts;
 mod clocks;
 mod context;
 mod dirs;
 mod http;
 pub mod log;
 mod output;
+mod progress;
 mod refused;
 mod runs;
 mod signals;
+mod variables;
 
 use std::sync::Arc;
 
@@ -23,7 +26,7 @@ use super::interface::Stdio;
 use super::limiter::Limiter;
 use super::random::Purpose;
 use super::sandbox::Job;
-use crate::domain::{DirMode, Failure, FailureKind, Kind, RunId};
+use crate::domain::{Artifact, DirMode, Failure, FailureKind, Kind, ProgressPart, RunId};
 
 pub use log::Level;
 
@@ -45,6 +48,7 @@ wasmtime::component::bindgen!({
         "tarefa:guest/runs.[method]completions.next": async | trappable,
         "tarefa:guest/signals.wait": async | trappable,
         "tarefa:guest/signals.send": async | trappable,
+        "tarefa:guest/variables.get": async | trappable,
         default: trappable,
     },
     exports: { default: async },
@@ -97,6 +101,9 @@ pub trait FlowHost: Send + Sync {
     /// Sends a signal once, however often the guest is called again.
     fn send_signal<'a>(&'a self, run: &'a str, name: &'a str, payload: &'a str) -> BoxFuture<'a, Result<(), Failure>>;
 
+    /// A variable, the same each time that the guest is called; none where there was none.
+    fn variable<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<Arc<str>>>;
+
     /// Flow time: the latest time that the flow was told of. It stands still while the guest computes.
     fn now(&self) -> Timestamp;
 
@@ -114,9 +121,25 @@ pub trait Outbox: Send + Sync {
     fn send(&self, run: &str, name: &str, payload: &str, sender: Option<(RunId, u32, u32)>) -> Result<(), Failure>;
 }
 
-/// Takes the lines of an attempt's log.
+/// Knows the variables that tasks read.
+pub trait Variables: Send + Sync {
+    /// The JSON text of a variable's value; none where there is none of that name.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read.
+    fn variable(&self, name: &str) -> Result<Option<Arc<str>>, Failure>;
+}
+
+/// Takes the lines of an attempt's log, and what else it shows of its work.
 pub trait LogSink: Send + Sync {
     fn write(&self, level: Level, message: String);
+
+    /// How far the attempt is. Called as often as a guest likes.
+    fn progress(&self, _part: ProgressPart) {}
+
+    /// An artifact, in the place of what the run wrote under that key before.
+    fn artifact(&self, _artifact: Artifact) {}
 }
 
 /// What one sandbox holds beside its memories.
@@ -128,6 +151,7 @@ pub struct HostState {
     output: Arc<output::Shared>,
     http: http::Http,
     label: Option<String>,
+    artifacts: artifacts::Written,
     refused: refused::Refused,
 }
 
@@ -176,6 +200,7 @@ impl HostState {
             output,
             http,
             label: None,
+            artifacts: Default::default(),
             refused: Default::default(),
         })
     }

@@ -170,6 +170,7 @@ fn describe_job(digest: &Digest) -> Job {
         sink: Arc::new(NoLog),
         flow: None,
         outbox: None,
+        variables: None,
         seed: Secret::new([0; 32]).of(nil, 0),
         durable: false,
         logged_bytes: AtomicU64::new(0),

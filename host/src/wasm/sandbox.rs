@@ -9,7 +9,7 @@ use wasmtime::{CallHook, CallHookHandler, Store, StoreContextMut};
 
 use super::Component;
 use super::failure::{Stop, check_output_size, classify};
-use super::host::{FlowHost, HostState, LogSink, Outbox};
+use super::host::{FlowHost, HostState, LogSink, Outbox, Variables};
 use super::interface::{Guest, Linkage};
 use super::random::Seed;
 use crate::clock::Clock;
@@ -38,6 +38,8 @@ pub struct Job {
     pub sink: Arc<dyn LogSink>,
     /// What takes its signals; `describe` has none.
     pub outbox: Option<Arc<dyn Outbox>>,
+    /// What a task reads variables of; `describe` reads none.
+    pub variables: Option<Arc<dyn Variables>>,
     /// What its random numbers follow from.
     pub seed: Seed,
     /// Whether times and sleeps are those of the flow, so that its guest can be called again.

@@ -1,7 +1,7 @@
 //! One attempt as one visible pipeline, and what becomes of the run after it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::AtomicU64;
 
 use futures_util::future::BoxFuture;
 use jiff::SignedDuration;
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Worker;
 use super::flow::{FlowRun, Parked};
-use super::live::{Begun, Live, RunLog, ended_attempt};
+use super::live::{Begun, Calls, Live, RunLog, ended_attempt};
 use super::slots::Slot;
 use crate::app::Plan;
 use crate::domain::retry::{human_ms, would_come_out_the_same};
@@ -190,8 +190,10 @@ impl Execution<'_> {
             root_id: run.root_id,
             run_id: run.id,
             attempt: run.attempt,
-            lines: AtomicU32::new(0),
-            recorded: AtomicU32::new(0),
+            live: self.live.clone(),
+            lines: Calls::default(),
+            progress: Calls::default(),
+            artifacts: Calls::default(),
         });
         let plan = self.plan;
         let load = || app.wasm.load(&plan.version.module.digest, plan.settings.metering);
@@ -217,6 +219,7 @@ impl Execution<'_> {
         Arc::new(Job {
             seed: self.worker.app.secret.of(seeded_by.0, seeded_by.1),
             outbox: Some(self.worker.app.clone()),
+            variables: Some(self.worker.app.clone()),
             durable: flow.is_some_and(|flow| flow.is_durable()),
             run,
             title: self.plan.title.clone(),
@@ -258,6 +261,12 @@ impl Execution<'_> {
         })
     }
 
+    /// Whether a variable that the flow read has changed since.
+    fn has_read_otherwise(&self) -> bool {
+        let run = self.live.run();
+        self.worker.store().has_read_otherwise(run.id, run.generation).unwrap_or(false)
+    }
+
     /// What becomes of the run now; an attempt that is tried again says so in the log.
     pub(super) fn after(&self, outcome: &Outcome, log: &RunLog) -> Transition {
         let retries = &self.plan.settings.retries;
@@ -268,6 +277,7 @@ impl Execution<'_> {
         let durable = self.plan.entry().durable;
         if matches!(transition, Transition::Retry { .. })
             && would_come_out_the_same(durable, failure, outcome.children.as_deref())
+            && !self.has_read_otherwise()
         {
             let message = "not retried: all that it submitted completed, so that the same code would fail again";
             log.write(Level::Warn, message.to_owned());

@@ -10,6 +10,7 @@ mod replay;
 mod requests;
 mod signals;
 mod time;
+mod variables;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,16 +1,23 @@
 //! A run in memory, and what of it is on record.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::lock;
 use crate::app::App;
 use crate::clock::Clock;
-use crate::domain::{Attempt, Kind, Outcome, Run, RunId, State, Usage};
-use crate::store::{LogLine, MAX_RESCUES, Store, Write};
+use crate::domain::{Artifact, Attempt, Kind, Outcome, ProgressPart, Run, RunId, State, Usage};
+use crate::store::{ArtifactRow, LogLine, MAX_RESCUES, Store, Write};
 use crate::wasm::{Level, LogSink};
+
+/// How long a run's progress waits for what comes after it, before it is written: a guest may tell of it without end.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Who writes a larger artifact, in bytes, commits it, so that they do not pile up in memory.
+const LARGE_ARTIFACT: usize = 16 << 10;
 
 /// A run in memory. Its row is written when somebody else may want to see it, and at its end.
 pub(super) struct Live {
@@ -34,11 +41,14 @@ struct LiveState {
     on_record: bool,
     /// Nothing is done for it until then.
     parked_until: Option<Timestamp>,
+    /// Whether its progress is in no row yet, and whether it is to be written by itself.
+    untold: bool,
+    will_tell: bool,
 }
 
 impl Live {
     pub(super) fn new(run: Run, on_record: bool) -> Live {
-        Live { state: Mutex::new(LiveState { run, on_record, parked_until: None }) }
+        Live { state: Mutex::new(LiveState { run, on_record, parked_until: None, untold: false, will_tell: false }) }
     }
 
     pub(super) fn run(&self) -> Run {
@@ -77,6 +87,7 @@ impl Live {
         run.state = State::Running;
         run.attempt += 1;
         run.started_at = Some(now);
+        run.progress = None;
         if run.kind == Kind::Flow {
             run.generation += 1;
         }
@@ -92,6 +103,37 @@ impl Live {
         state.run.wake_at = None;
         let row = state.row();
         store.append([row]);
+    }
+
+    /// Changes how far the run is. It is written with the run, or within [`PROGRESS_INTERVAL`] by itself.
+    pub(super) fn set_progress(self: &Arc<Live>, store: &Store, part: ProgressPart, calls: u32) {
+        let mut state = lock(&self.state);
+        let mut progress = state.run.progress.as_deref().cloned().unwrap_or_default().with(part);
+        progress.calls = calls;
+        state.run.progress = Some(Arc::new(progress));
+        state.untold = true;
+        if std::mem::replace(&mut state.will_tell, true) {
+            return;
+        }
+        drop(state);
+        let (live, store) = (self.clone(), store.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(PROGRESS_INTERVAL).await;
+            live.write_progress(&store);
+        });
+    }
+
+    fn write_progress(&self, store: &Store) {
+        let mut state = lock(&self.state);
+        state.will_tell = false;
+        // A run that is not on record has it in its first row.
+        if state.on_record
+            && std::mem::take(&mut state.untold)
+            && let Some(progress) = state.run.progress.clone()
+        {
+            let (root_id, run_id) = (state.run.root_id, state.run.id);
+            store.append([Write::Progress { root_id, run_id, progress }]);
+        }
     }
 
     pub(super) fn set_parked_until(&self, until: Option<Timestamp>) {
@@ -134,6 +176,7 @@ impl Live {
 
 impl LiveState {
     fn row(&mut self) -> Write {
+        self.untold = false;
         let run = self.run.clone();
         if std::mem::replace(&mut self.on_record, true) { Write::Update(run) } else { Write::Insert(run) }
     }
@@ -201,32 +244,63 @@ pub(super) fn ended_attempt(run: &Run, outcome: &Outcome, now: Timestamp) -> Wri
     Write::Attempt { run_id: run.id, attempt, worker: run.worker }
 }
 
-/// Where the lines of one attempt go.
+/// Where what one attempt logs and shows goes.
 pub(super) struct RunLog {
     pub store: Store,
     pub clock: Clock,
     pub root_id: RunId,
     pub run_id: RunId,
     pub attempt: u32,
-    pub lines: AtomicU32,
-    /// So many of the attempt's lines are on record: a flow that is called again says them again.
-    pub recorded: AtomicU32,
+    pub live: Arc<Live>,
+    pub lines: Calls,
+    pub progress: Calls,
+    pub artifacts: Calls,
+}
+
+/// Counts calls of one kind that the guest makes in one attempt: a flow that is called again makes them again.
+#[derive(Default)]
+pub(super) struct Calls {
+    made: AtomicU32,
+    /// So many of them were heard before.
+    known: AtomicU32,
+}
+
+impl Calls {
+    /// The number of the call that is made now, from 0; none where it was heard before.
+    fn next(&self) -> Option<u32> {
+        let n = self.made.fetch_add(1, Ordering::Relaxed);
+        (n >= self.known.load(Ordering::Relaxed)).then_some(n)
+    }
+
+    fn rewind(&self) {
+        let made = self.made.swap(0, Ordering::Relaxed);
+        self.known.fetch_max(made, Ordering::Relaxed);
+    }
 }
 
 impl RunLog {
     /// The guest is called again from the start.
     pub(super) fn rewind(&self) {
-        let lines = self.lines.swap(0, Ordering::Relaxed);
-        self.recorded.fetch_max(lines, Ordering::Relaxed);
+        for calls in [&self.lines, &self.progress, &self.artifacts] {
+            calls.rewind();
+        }
+    }
+
+    /// The attempt goes on: its guest says again what is on record.
+    pub(super) fn set_known(&self, run: &Run) {
+        // Where the record cannot be read it is written again, the same.
+        let lines = self.store.count_lines(run.id, run.attempt).unwrap_or(0);
+        let artifacts = self.store.count_artifacts(run.id, run.attempt).unwrap_or(0);
+        let progress = run.progress.as_ref().map_or(0, |progress| progress.calls);
+        for (calls, known) in [(&self.lines, lines), (&self.progress, progress), (&self.artifacts, artifacts)] {
+            calls.known.store(known, Ordering::Relaxed);
+        }
     }
 }
 
 impl LogSink for RunLog {
     fn write(&self, level: Level, message: String) {
-        let line = self.lines.fetch_add(1, Ordering::Relaxed);
-        if line < self.recorded.load(Ordering::Relaxed) {
-            return;
-        }
+        let Some(line) = self.lines.next() else { return };
         self.store.append([Write::Log(LogLine {
             root_id: self.root_id,
             run_id: self.run_id,
@@ -236,5 +310,28 @@ impl LogSink for RunLog {
             level: level as u8,
             message,
         })]);
+    }
+
+    fn progress(&self, part: ProgressPart) {
+        if let Some(call) = self.progress.next() {
+            self.live.set_progress(&self.store, part, call + 1);
+        }
+    }
+
+    fn artifact(&self, artifact: Artifact) {
+        let Some(call) = self.artifacts.next() else { return };
+        let is_large = artifact.content.len() > LARGE_ARTIFACT;
+        let ticket = self.store.append([Write::Artifact(Box::new(ArtifactRow {
+            root_id: self.root_id,
+            run_id: self.run_id,
+            attempt: self.attempt,
+            call,
+            at: self.clock.now(),
+            artifact,
+        }))]);
+        if is_large {
+            // A failure is met by who needs the record.
+            let _ = self.store.commit(ticket);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Guests that are called once more, against the record of their run.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,13 +14,15 @@ use super::executor::{Execution, our_mistake};
 use super::flow::FlowRun;
 use super::live::Live;
 use super::{Worker, lock};
-use crate::app::{self, Call, Replayer};
+use crate::app::{self, App, Call, Replayer};
 use crate::clock::{Clock, Manual};
 use crate::domain::{Failure, FailureKind, Kind, Outcome, RunId};
-use crate::wasm::{FlowHost, Job, Level, LogSink, Outbox};
+use crate::wasm::{FlowHost, Job, Level, LogSink, Outbox, Variables};
 
 /// How long a replay may take; nothing in it waits for anything but its own computing.
 const MAX_REPLAY: Duration = Duration::from_secs(60);
+/// Variables that are named as read, of however many.
+const MAX_READ_NAMES: usize = 100;
 
 impl Replayer for Worker {
     fn call_again(self: Arc<Self>, call: Call) -> BoxFuture<'static, app::Execution> {
@@ -33,7 +36,7 @@ impl Replayer for Worker {
 }
 
 fn over(outcome: Outcome) -> app::Execution {
-    app::Execution { outcome, lines: Vec::new(), beyond: false }
+    app::Execution { outcome, lines: Vec::new(), beyond: false, variables: Vec::new() }
 }
 
 impl Worker {
@@ -41,6 +44,7 @@ impl Worker {
         let _slot = self.slots.acquire(call.run.root_id).await;
         let (run, plan) = (Arc::new(call.run), &call.plan);
         let log = Arc::new(Lines::default());
+        let reads = Arc::new(Reads { app: self.app.clone(), names: Mutex::default() });
         let clock = Clock::manual(run.started_at.unwrap_or(run.created_at));
         let job = |seeded_by: (_, u32), flow: Option<Arc<dyn FlowHost>>| {
             Arc::new(Job {
@@ -51,6 +55,7 @@ impl Worker {
                 sink: log.clone(),
                 seed: self.app.secret.of(seeded_by.0, seeded_by.1),
                 outbox: Some(Arc::new(Nowhere)),
+                variables: Some(reads.clone()),
                 durable: flow.is_some(),
                 flow,
                 logged_bytes: AtomicU64::new(0),
@@ -93,7 +98,8 @@ impl Worker {
             () = sleep_at_once(&clock) => unreachable!("it goes on for ever"),
         };
         let lines = std::mem::take(&mut *lock(&log.lines));
-        app::Execution { outcome, lines, beyond }
+        let variables = std::mem::take(&mut *lock(&reads.names)).into_iter().collect();
+        app::Execution { outcome, lines, beyond, variables }
     }
 }
 
@@ -119,6 +125,23 @@ struct Nowhere;
 impl Outbox for Nowhere {
     fn send(&self, _run: &str, _name: &str, _payload: &str, _sender: Option<(RunId, u32, u32)>) -> Result<(), Failure> {
         Ok(())
+    }
+}
+
+/// Reads variables as they are now, and keeps which.
+struct Reads {
+    app: Arc<App>,
+    names: Mutex<BTreeSet<String>>,
+}
+
+impl Variables for Reads {
+    fn variable(&self, name: &str) -> Result<Option<Arc<str>>, Failure> {
+        let mut names = lock(&self.names);
+        if names.len() < MAX_READ_NAMES {
+            names.insert(name.to_owned());
+        }
+        drop(names);
+        Variables::variable(&*self.app, name)
     }
 }
 

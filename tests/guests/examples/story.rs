@@ -40,6 +40,11 @@ fn tell_slower() -> Result<()> {
     Ok(())
 }
 
+#[flow]
+fn tell_of() -> Result<Option<String>> {
+    variable("word")
+}
+
 /// Draws, says what it drew, and sleeps, which its replay need not wait for.
 #[task]
 fn draws(n: u32) -> Vec<u32> {
@@ -49,4 +54,4 @@ fn draws(n: u32) -> Vec<u32> {
     drawn
 }
 
-export_module!(flows: [tell, tell_otherwise, tell_more, tell_less, tell_slower], tasks: [word, draws]);
+export_module!(flows: [tell, tell_otherwise, tell_more, tell_less, tell_slower, tell_of], tasks: [word, draws]);

@@ -41,4 +41,9 @@ fn tell_slower() -> Result<()> {
     Ok(())
 }
 
-export_module!(flows: [tell, tell_otherwise, tell_more, tell_less, tell_slower], tasks: [word]);
+#[flow]
+fn tell_of() -> Result<Option<String>> {
+    variable("words")
+}
+
+export_module!(flows: [tell, tell_otherwise, tell_more, tell_less, tell_slower, tell_of], tasks: [word]);

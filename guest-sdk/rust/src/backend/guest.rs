@@ -10,7 +10,7 @@ use crate::argument::{Argument, Source};
 use crate::log::Level;
 use crate::{Entry, Kind, TaskError};
 
-use bindings::tarefa::guest::{context, log, runs, signals, types};
+use bindings::tarefa::guest::{artifacts, context, log, progress, runs, signals, types, variables};
 
 pub use bindings::export_guest;
 
@@ -106,6 +106,22 @@ pub(crate) fn wait_for_signal(name: &str, timeout_ms: Option<u64>) -> Option<Str
 
 pub(crate) fn send_signal(run_id: &str, name: &str, payload: &str) -> Result<(), TaskError> {
     signals::send(run_id, name, payload).map_err(lift)
+}
+
+pub(crate) fn set_progress(done: u64, total: u64) {
+    progress::set(done, total);
+}
+
+pub(crate) fn set_progress_text(text: &str) {
+    progress::set_text(text);
+}
+
+pub(crate) fn write_artifact(key: &str, artifact: &str) -> Result<(), TaskError> {
+    artifacts::write(key, artifact).map_err(lift)
+}
+
+pub(crate) fn variable(name: &str) -> Option<String> {
+    variables::get(name)
 }
 
 pub(crate) fn sleep(duration: Duration) {

@@ -136,6 +136,24 @@ pub(crate) fn send_signal(run_id: &str, name: &str, payload: &str) -> Result<()>
     Ok(())
 }
 
+pub(crate) fn set_progress(done: u64, total: u64) {
+    STATE.with_borrow_mut(|state| state.progress.0 = Some((done, total)));
+}
+
+pub(crate) fn set_progress_text(text: &str) {
+    STATE.with_borrow_mut(|state| state.progress.1 = Some(text.to_owned()));
+}
+
+pub(crate) fn write_artifact(key: &str, artifact: &str) -> Result<()> {
+    let artifact = serde_json::from_str(artifact)?;
+    STATE.with_borrow_mut(|state| state.artifacts.push((key.to_owned(), artifact)));
+    Ok(())
+}
+
+pub(crate) fn variable(name: &str) -> Option<String> {
+    STATE.with_borrow(|state| state.variables.get(name).map(Value::to_string))
+}
+
 pub(crate) fn sleep(duration: Duration) {
     STATE.with_borrow_mut(|state| state.sleeps.push(duration));
 }

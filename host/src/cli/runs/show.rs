@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::api::shapes::RunShape;
-use crate::cli::format::{attempts, bytes, date, duration, harmless, pretty, run_duration, thousands};
+use crate::api::shapes::{RunShape, RunSummary};
+use crate::cli::format::{attempts, bytes, date, duration, harmless, percent, pretty, run_duration, thousands};
 use crate::cli::output::{Colour, state_colour};
 use crate::cli::tree::Tree;
 use crate::cli::{Context, find};
@@ -41,6 +41,9 @@ fn header(run: &RunShape, context: &Context) -> Result<()> {
     let label = summary.label.as_ref().map(|label| format!(" ({})", harmless(label, 0))).unwrap_or_default();
     let waits = summary.waiting_for.map(|what| format!(": {}", what.in_words())).unwrap_or_default();
     field("state", state + &label + &waits)?;
+    if let Some(progress) = progress(summary) {
+        field("progress", progress)?;
+    }
     field("parameters", harmless(run.parameters.get(), 12))?;
     field("created", format!("{} ({})", date(summary.created_at), summary.trigger.as_str()))?;
     if !summary.tags.is_empty() {
@@ -67,6 +70,16 @@ fn header(run: &RunShape, context: &Context) -> Result<()> {
     }
     field("memory", format!("{} of {}", bytes(summary.usage.memory_peak_bytes), bytes(run.limits.memory_bytes)))?;
     Ok(())
+}
+
+/// `3 of 10 (30 %): reads the table`
+fn progress(run: &RunSummary) -> Option<String> {
+    let progress = run.progress.as_ref()?;
+    let share = percent(run)
+        .zip(progress.done.zip(progress.total))
+        .map(|(percent, (done, total))| format!("{} of {} ({percent} %)", thousands(done), thousands(total)));
+    let parts: Vec<String> = share.into_iter().chain(progress.text.as_ref().map(|text| harmless(text, 0))).collect();
+    Some(parts.join(": "))
 }
 
 /// The attempts where there were several, then the failure or the result.

@@ -9,6 +9,8 @@ use crate::store::{Deleted, StoreError};
 
 /// Rows that one transaction deletes, so that who writes meanwhile waits for a millisecond.
 const BATCH: usize = 64;
+/// Artifacts are large.
+const ARTIFACTS: usize = 16;
 
 impl Store {
     /// Deletes a final top-level run with all below it. The run itself goes first: from then on there is none of that
@@ -116,6 +118,10 @@ pub(super) fn delete_rest(transaction: &Connection, root: RunId, batch: &mut Bat
         if !delete_one(transaction, run, batch)? {
             return Ok(false);
         }
+    }
+    let sql = "DELETE FROM artifacts WHERE no IN (SELECT no FROM artifacts WHERE root_id = ? LIMIT ?)";
+    if transaction.prepare_cached(sql)?.execute(params![root.as_bytes(), ARTIFACTS as i64])? == ARTIFACTS {
+        return Ok(false);
     }
     if batch.is_full() {
         return Ok(false);

@@ -1,5 +1,6 @@
 //! What flows go on from: the ends of their children, and their journals.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use super::rows::{json, micros, run_id, run_id_or_null, state, timestamp, timest
 use super::{Result, Store};
 use crate::domain::RunId;
 use crate::domain::fingerprint::checksum;
-use crate::domain::journal::{EntryKind, JournalEntry};
+use crate::domain::journal::{EntryKind, JournalEntry, UNCHANGED};
 use crate::store::{Ended, MAX_READ_RESULT, Past, StoreError, Taken};
 
 impl Store {
@@ -71,10 +72,11 @@ impl Store {
             )?;
             let mut rows = statement.query(params![run.as_bytes(), generation])?;
             let mut entries = Vec::new();
+            let mut read = HashMap::new();
             while let Some(row) = rows.next()? {
                 let corrupt = StoreError::Corrupt { run_id: run, column: "journal" };
                 let Some(kind) = EntryKind::parse(row.get_ref(1)?.as_str()?) else { return Err(corrupt) };
-                let entry = JournalEntry {
+                let mut entry = JournalEntry {
                     no: row.get(0)?,
                     kind,
                     key: row.get(2)?,
@@ -84,10 +86,26 @@ impl Store {
                 if row.get::<_, i64>(5)? != journal_sum(&entry) {
                     return Err(corrupt);
                 }
+                if kind == EntryKind::Variable {
+                    match (entry.value.as_deref(), read.get(&entry.key)) {
+                        (Some(UNCHANGED), Some(before)) => entry.value.clone_from(before),
+                        _ => drop(read.insert(entry.key.clone(), entry.value.clone())),
+                    }
+                }
                 entries.push(entry);
             }
             Ok(entries)
         })
+    }
+
+    /// Whether a variable that one generation of a flow read has another value now.
+    pub fn has_read_otherwise(&self, run: RunId, generation: u32) -> Result<bool> {
+        for entry in self.journal(run, generation)? {
+            if entry.kind == EntryKind::Variable && self.variable(&entry.key)? != entry.value {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// What one generation of a flow was told last, or waits for: its kind and time.

@@ -26,7 +26,7 @@ impl Store {
                 "UPDATE runs SET state = 'scheduled', scheduled_at = ?2, retried_at = ?2, version_id = ?3,
                     reuse_from = CASE WHEN ?4 THEN generation + 1 ELSE reuse_from END, uncounted = attempt, rescues = 0,
                     started_at = NULL, finished_at = NULL, result = NULL, result_sum = NULL, result_preview = NULL,
-                    failure = NULL, label = NULL, fuel = 0, memory_peak_bytes = 0, duration_us = 0, child_states = NULL, worker_id = NULL, wake_at = NULL
+                    failure = NULL, label = NULL, progress = NULL, fuel = 0, memory_peak_bytes = 0, duration_us = 0, child_states = NULL, worker_id = NULL, wake_at = NULL
                  WHERE id = ?1",
                 params![id.as_bytes(), micros(now), again.version, again.from_start],
             )?;

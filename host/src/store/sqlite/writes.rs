@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Result, params};
 
+use super::artifacts::{keep, set_progress};
 use super::cache::keep_result;
 use super::journal::journal_sum;
 use super::rows::{Json, micros, usage_us};
@@ -46,6 +47,8 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<()> {
             .execute(params![micros(*at), no])
             .map(drop),
         Write::Result { key, run_id } => keep_result(connection, key, *run_id),
+        Write::Progress { run_id, progress, .. } => set_progress(connection, *run_id, progress),
+        Write::Artifact(row) => keep(connection, row),
         Write::Release { parent, generation } => {
             let family = RunId::children(*parent, *generation);
             connection
@@ -106,9 +109,9 @@ pub(super) fn insert_run(connection: &Connection, run: &Run) -> Result<()> {
                 input_sum, settings, upstream, idempotency_key, state, generation, attempt, rescues, result, result_sum,
                 failure, label, created_at, scheduled_at, started_at, finished_at, fuel, memory_peak_bytes, duration_us,
                 worker_id, result_preview, child_states, trigger, deployment, retry_of, event_no, journal_version,
-                wake_at, reused_from, request_sum, cached_from, schedule_id, occurrence_at)
+                wake_at, reused_from, request_sum, cached_from, schedule_id, occurrence_at, progress)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-                ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             run.id.as_bytes(),
@@ -155,6 +158,7 @@ pub(super) fn insert_run(connection: &Connection, run: &Run) -> Result<()> {
             run.cached_from.as_ref().map(RunId::as_bytes),
             run.occurrence.as_ref().map(|occurrence| &*occurrence.schedule_id.0),
             run.occurrence.as_ref().map(|occurrence| micros(occurrence.at)),
+            run.progress.as_deref().map(Json),
         ])
         .map(drop)
 }
@@ -174,7 +178,7 @@ pub(super) fn update_run(connection: &Connection, run: &Run) -> Result<()> {
                 scheduled_at = ?11, started_at = ?12, fuel = ?13, memory_peak_bytes = ?14, duration_us = ?15,
                 worker_id = ?16, input = ?17, input_sum = ?18, name = ?19, result_preview = ?20, child_states = ?21,
                 event_no = ?22, wake_at = CASE state WHEN 'cancelling' THEN NULL ELSE ?23 END, reused_from = ?24, retry_of = ?25,
-                cached_from = ?26
+                cached_from = ?26, progress = ?27
              WHERE id = ?2 AND finished_at IS NULL AND NOT (state = 'cancelling' AND ?1 = 'running' AND ?23 IS NULL)",
         )?
         .execute(params![
@@ -204,6 +208,7 @@ pub(super) fn update_run(connection: &Connection, run: &Run) -> Result<()> {
             run.reused_from.as_ref().map(RunId::as_bytes),
             run.retry_of.as_ref().map(RunId::as_bytes),
             run.cached_from.as_ref().map(RunId::as_bytes),
+            run.progress.as_deref().map(Json),
         ])
         .map(drop)
 }

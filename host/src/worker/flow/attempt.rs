@@ -1,7 +1,6 @@
 //! One attempt of a flow: as many calls of its guest as it takes.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::FlowRun;
 use super::evict::Next;
@@ -23,8 +22,8 @@ impl Execution<'_> {
     ) -> Attempted {
         let flow = FlowRun::new(self, &run);
         let _held = self.worker.hold_flow(&flow, self.token.clone(), self.claim);
-        if resumed && let Ok(lines) = self.worker.store().count_lines(run.id, run.attempt) {
-            log.recorded.store(lines, Ordering::Relaxed);
+        if resumed {
+            log.set_known(&run);
         }
         let called = match flow.load_past(resumed).await {
             Ok(()) => self.call_flow(component, &log, &flow, place).await,

@@ -148,6 +148,10 @@ impl FlowHost for FlowRun {
         Box::pin(self.send_once(run, name, payload))
     }
 
+    fn variable<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<Arc<str>>> {
+        Box::pin(self.read_variable(name))
+    }
+
     fn now(&self) -> Timestamp {
         self.time().now()
     }

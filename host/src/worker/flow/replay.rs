@@ -99,6 +99,14 @@ impl FlowHost for Record {
         }
     }
 
+    fn variable<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<Arc<str>>> {
+        let is_recorded = !self.flow.time().unclaimed().is_empty();
+        match is_recorded {
+            true => self.flow.variable(name),
+            false => Box::pin(async move { self.end_at(&format!("a reading of the variable `{name}`")).await }),
+        }
+    }
+
     fn now(&self) -> Timestamp {
         self.flow.now()
     }

@@ -12,7 +12,7 @@ use crate::store::{Signal, Ticket, Write};
 use crate::wasm::Outbox;
 
 /// How long after an error of the store it is asked again.
-const RETRY_INTERVAL: std::time::Duration = std::time::Duration::from_millis(200);
+pub(super) const RETRY_INTERVAL: std::time::Duration = std::time::Duration::from_millis(200);
 
 impl FlowRun {
     /// Something new is on record: a signal, or that the run is paused or resumed.

@@ -3,13 +3,13 @@
 //! Flow time is the latest time that the flow was told of: the start of its run, then the ends of children and its own
 //! sleeps. It stands still in between, so that a guest that is called again sees the same times.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, MutexGuard};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::FlowRun;
-use crate::domain::journal::{EntryKind, JournalEntry};
+use crate::domain::journal::{EntryKind, JournalEntry, UNCHANGED};
 use crate::domain::{Failure, FailureKind, NEVER};
 use crate::store::{Ticket, Write};
 use crate::worker::lock;
@@ -26,6 +26,8 @@ pub(super) struct Time {
     /// Sleeps that the guest waits for together; the number keeps apart those that end at the same time.
     sleeps: BTreeSet<(Timestamp, u64)>,
     next_sleep: u64,
+    /// The values of variables that the flow was told last.
+    variables: HashMap<String, Arc<str>>,
     /// The time that the guest waits for, or the signal that it waits for until then.
     waits_until: Option<(Timestamp, Option<String>)>,
 }
@@ -40,6 +42,7 @@ impl Time {
             asked: 0,
             sleeps: BTreeSet::new(),
             next_sleep: 0,
+            variables: HashMap::new(),
             waits_until: None,
         }
     }
@@ -83,7 +86,30 @@ impl Time {
 
     /// What is on record, before the guest is called.
     pub(super) fn set_journal(&mut self, entries: Vec<JournalEntry>) {
-        self.journal = entries.into_iter().map(|entry| (entry, Ticket::default())).collect();
+        self.journal = Vec::with_capacity(entries.len());
+        for mut entry in entries {
+            self.remember(&mut entry);
+            self.journal.push((entry, Ticket::default()));
+        }
+    }
+
+    /// Remembers what the flow is told of a variable. Returns whether it was told that before; then it is kept once.
+    fn remember(&mut self, entry: &mut JournalEntry) -> bool {
+        if entry.kind != EntryKind::Variable {
+            return false;
+        }
+        let Some(value) = &entry.value else {
+            self.variables.remove(&entry.key);
+            return false;
+        };
+        match self.variables.get(&entry.key).filter(|known| *known == value) {
+            Some(known) => entry.value = Some(known.clone()),
+            None => {
+                self.variables.insert(entry.key.clone(), value.clone());
+                return false;
+            }
+        }
+        true
     }
 
     pub(super) fn set_earlier(&mut self, entries: Vec<JournalEntry>) {
@@ -244,9 +270,13 @@ impl FlowRun {
         also: Option<Write>,
     ) -> Ticket {
         let mut time = self.time();
-        let entry = JournalEntry { no: time.next_no(), kind, key, value, at };
+        let mut entry = JournalEntry { no: time.next_no(), kind, key, value, at };
+        let is_known = time.remember(&mut entry);
         let (run_id, generation) = (self.run.id, self.run.generation);
-        let own = self.run.durable.then(|| Write::Journal { run_id, generation, entry: entry.clone() });
+        let own = self.run.durable.then(|| {
+            let value = if is_known { Some(UNCHANGED.into()) } else { entry.value.clone() };
+            Write::Journal { run_id, generation, entry: JournalEntry { value, ..entry.clone() } }
+        });
         let ticket = match (own, also) {
             (None, None) => Ticket::default(),
             (own, also) => self.worker.store().append(own.into_iter().chain(also)),
@@ -267,6 +297,7 @@ pub(super) fn recorded(entry: &JournalEntry) -> String {
         EntryKind::Wait => format!("a wait for the signal `{}`", entry.key),
         EntryKind::Signal | EntryKind::Timeout => format!("the end of a wait for the signal `{}`", entry.key),
         EntryKind::Sent => format!("a signal sent to {}", entry.key),
+        EntryKind::Variable => format!("a reading of the variable `{}`", entry.key),
     }
 }
 
