@@ -8,18 +8,23 @@ use clap::{Parser, Subcommand};
 use crate::error::Result;
 
 mod attend;
+mod backfill;
 mod backup;
 mod build;
 mod choose;
 mod clean;
 mod completions;
+mod confirm;
 mod crates;
+mod deploy;
+mod deployments;
 mod find;
 mod follow;
 mod format;
 mod logs;
 mod modules;
 mod new;
+mod options;
 mod output;
 mod params;
 mod parse;
@@ -34,6 +39,8 @@ mod settings;
 mod signals;
 mod table;
 mod tree;
+mod trigger;
+mod upcoming;
 
 use output::Output;
 use settings::{NamedServer, Settings};
@@ -77,6 +84,11 @@ enum Verb {
     Replay(replay::Args),
     Logs(logs::Args),
     Modules(modules::Args),
+    Deploy(deploy::Args),
+    Deployments(deployments::Args),
+    Trigger(trigger::Args),
+    Upcoming(upcoming::Args),
+    Backfill(backfill::Args),
     Backup(backup::Args),
     Clean(clean::Args),
     Completions(completions::Args),
@@ -136,6 +148,11 @@ async fn dispatch(cli: Cli, out: Output) -> Result<u8> {
         Verb::Replay(args) => replay::run(args, &context).await,
         Verb::Logs(args) => logs::run(args, &context).await,
         Verb::Modules(args) => modules::run(args, &context).await,
+        Verb::Deploy(args) => deploy::run(args, &context).await,
+        Verb::Deployments(args) => deployments::run(args, &context).await,
+        Verb::Trigger(args) => trigger::run(args, &context).await,
+        Verb::Upcoming(args) => upcoming::run(args, &context).await,
+        Verb::Backfill(args) => backfill::run(args, &context).await,
         Verb::Backup(args) => backup::run(args, &context).await,
         Verb::Clean(args) => clean::run(&args, &context).await,
         Verb::Completions(args) => completions::run(&args, &context),

@@ -1,5 +1,7 @@
 //! What goes over the wire: the JSON of the API, read by the client and written by the server.
 
+mod deployments;
+
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -12,6 +14,8 @@ use crate::domain::{
     Attempt, Digest, Entry, Failure, Grants, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State,
     StateCounts, Trigger, Usage, WaitingFor,
 };
+
+pub use deployments::*;
 
 /// One page of a list.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

@@ -1,12 +1,11 @@
 //! `tarefa clean`: gives back what the data directory can be without, or all of it.
 
 use std::fs;
-use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 
-use super::Context;
 use super::format::{bytes, counted};
 use super::session::{Grantable, Session};
+use super::{Context, confirm};
 use crate::datadir::DataDir;
 use crate::error::{Error, Result};
 
@@ -51,7 +50,6 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<u8> {
         // Whether a server holds it is said before anybody is asked.
         drop(DataDir::take(dir)?);
         if !confirmed(dir, context).await? {
-            context.out.note("nothing was deleted");
             return Ok(1);
         }
     }
@@ -80,13 +78,7 @@ async fn confirmed(dir: &Path, context: &Context) -> Result<bool> {
         Err(_) => "all modules, runs and logs".to_owned(),
     };
     let what = format!("{held} in `{}` ({})", dir.display(), bytes(all(dir)?.bytes));
-    if !std::io::stdin().is_terminal() {
-        return Err(Error::invalid(format!("this deletes {what}, and there is nobody to ask: give `--yes`")));
-    }
-    context.out.note(&format!("delete {what}? [y/N]"));
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).map_err(anyhow::Error::from)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    confirm::ask(&what, context)
 }
 
 /// `2 modules and 120 runs with their logs`.

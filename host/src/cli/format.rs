@@ -29,6 +29,15 @@ pub(super) fn duration(ms: f64) -> String {
     }
 }
 
+/// How long until something, in whole seconds: `now`, `30 s`, `1 min 30 s`, `2 d 4 h`.
+pub(super) fn countdown(ms: f64) -> String {
+    match (ms / 1000.0).round() {
+        seconds if seconds < 1.0 => "now".to_owned(),
+        seconds if seconds < 60.0 => format!("{seconds} s"),
+        seconds => duration(seconds * 1000.0),
+    }
+}
+
 /// A count with an SI prefix: `950`, `1.2 k`, `34.5 M`.
 pub(super) fn si(count: u64) -> String {
     scaled(count, 1000.0, &["", " k", " M", " G", " T", " P", " E"])

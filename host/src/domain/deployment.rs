@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::concurrency::{Concurrency, OnConflict, Rate, check_priority};
+use super::module::check_name;
 use super::{Digest, Grants, LimitsPatch, Metering, Retries, Schedule, SettingsPatch};
 
 /// Schedules of one deployment: who needs more means another expression.
@@ -73,6 +74,10 @@ pub struct DeploymentSpec {
     pub timezone: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub grants: Option<Grants>,
+    /// The project whose `tarefa.toml` it is kept in step with.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(pattern = "^[a-z][a-z0-9_-]{0,63}$")]
+    pub project: Option<String>,
 }
 
 /// What becomes of occurrences that were missed while no server ran.
@@ -132,6 +137,9 @@ impl DeploymentSpec {
         }
         if let Some(rate) = &self.rate {
             rate.check()?;
+        }
+        if let Some(project) = &self.project {
+            check_name("project", project)?;
         }
         check_priority(self.priority)
     }
