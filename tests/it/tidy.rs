@@ -41,7 +41,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("axum", &["api.rs", "api/", "pages.rs", "pages/", "server.rs"]),
     ("minijinja", &["pages.rs", "pages/"]),
     ("prometheus_client", &["metrics.rs"]),
-    ("reqwest", &["client.rs", "client/"]),
+    ("reqwest", &["client.rs"]),
     ("tar", &["app/backup.rs"]),
     ("clap", &["cli.rs", "cli/"]),
     ("comfy_table", &["cli.rs", "cli/"]),

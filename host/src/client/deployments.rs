@@ -1,8 +1,6 @@
 //! Deployments, and what comes of their schedules.
 
-use reqwest::Method;
-
-use super::{Client, DELETE_TIMEOUT, MAX_RUNS_PAGE, REPLY_TIMEOUT, with};
+use super::{Client, DELETE_TIMEOUT, MAX_RUNS_PAGE, Method, REPLY_TIMEOUT, with};
 use crate::api::shapes::{
     BackfillShape, BackfilledShape, DeploymentShape, Page, RunShape, TriggerShape, UpcomingList,
 };

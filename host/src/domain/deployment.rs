@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::concurrency::{Concurrency, OnConflict, Rate, check_priority};
-use super::module::check_name;
 use super::{Digest, Grants, LimitsPatch, Metering, Retries, Schedule, SettingsPatch};
 
 /// Schedules of one deployment: who needs more means another expression.
@@ -139,7 +138,7 @@ impl DeploymentSpec {
             rate.check()?;
         }
         if let Some(project) = &self.project {
-            check_name("project", project)?;
+            super::module::check_name("project", project)?;
         }
         check_priority(self.priority)
     }
