@@ -120,10 +120,11 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
         }
         (prune, _) => prune,
     };
-    let mut targets: Vec<(Target, Option<Component>)> = Vec::new();
+    let mut builds: Vec<Build> = Vec::new();
     for wish in &project.wishes {
-        if !targets.iter().any(|(target, _)| *target == wish.target) {
-            targets.push((wish.target.clone(), component(wish, context)?));
+        if !builds.iter().any(|build| build.target == wish.target) {
+            let (place, target, component) = (wish.place.clone(), wish.target.clone(), component(wish, context)?);
+            builds.push(Build { place, target, component });
         }
     }
     let grants = project.wishes.iter().filter_map(|wish| wish.spec.grants.clone());
@@ -140,7 +141,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
     };
     session.say_which(context);
     let work = async {
-        let plan = plan(project, targets, prune, &session).await?;
+        let plan = plan(project, builds, prune, &session).await?;
         if dry_run {
             return plan.show(context).map(|()| None);
         }
@@ -170,15 +171,20 @@ fn component(wish: &Wish, context: &Context) -> Result<Option<Component>> {
     component.map_err(|error| Error::new(error.kind, format!("{}{error}", wish.place)))
 }
 
-async fn plan(
-    project: Project,
-    targets: Vec<(Target, Option<Component>)>,
-    prune: bool,
-    session: &Session,
-) -> Result<Plan> {
-    let mut sources = Vec::with_capacity(targets.len());
-    for (target, component) in targets {
-        sources.push((target.clone(), Source::load(target, component, &session.client).await?));
+/// A module that deployments are of, and what is to be registered for it.
+struct Build {
+    /// Where it is named first.
+    place: String,
+    target: Target,
+    component: Option<Component>,
+}
+
+async fn plan(project: Project, builds: Vec<Build>, prune: bool, session: &Session) -> Result<Plan> {
+    let mut sources = Vec::with_capacity(builds.len());
+    for Build { place, target, component } in builds {
+        let source = Source::load(&target, component, &session.client).await;
+        let source = source.map_err(|error| Error::new(error.kind, format!("{place}{error}")))?;
+        sources.push((target, source));
     }
     let mut wanted: Vec<Wanted> = Vec::with_capacity(project.wishes.len());
     for wish in project.wishes {

@@ -113,7 +113,10 @@ async fn show(name: &str, client: &Client, context: &Context) -> Result<u8> {
         return Ok(0);
     }
     let out = &context.out;
-    let field = |name: &str, value: String| out.line(format!("{:<12} {value}", format!("{name}:")).trim_end());
+    let field = |name: &str, value: String| {
+        let name = if name.is_empty() { String::new() } else { format!("{name}:") };
+        out.line(&format!("{name:<12} {value}"))
+    };
     let spec = &deployment.spec();
     out.line(&out.on_stdout(&deployment.name, Colour::Bold))?;
     if let Some(description) = &spec.description {
@@ -168,7 +171,8 @@ fn settings(spec: &DeploymentSpec) -> Result<Vec<(String, String)>> {
         ["concurrency", "rate", "priority", "limits", "retries", "metering", "tags", "timezone", "grants"];
     let spec = serde_json::to_value(spec).map_err(anyhow::Error::from)?;
     let shown = SHOWN.iter().filter_map(|name| Some((name, spec.get(name)?)));
-    Ok(shown.map(|(name, value)| ((*name).to_owned(), harmless(&value.to_string(), 13))).collect())
+    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    Ok(shown.map(|(name, value)| ((*name).to_owned(), harmless(&text(value), 13))).collect())
 }
 
 async fn set_paused(name: &str, paused: bool, client: &Client, context: &Context) -> Result<u8> {

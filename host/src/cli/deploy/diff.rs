@@ -15,7 +15,7 @@ pub(super) struct Field {
     pub(super) to: Option<Value>,
 }
 
-/// The fields in which two states differ, schedules last.
+/// The fields in which two states differ, schedules last. Of what is new, those that are not as by default.
 pub(super) fn fields(from: Option<&DeploymentSpec>, to: &DeploymentSpec) -> Vec<Field> {
     let json = |spec: &DeploymentSpec| match serde_json::to_value(spec) {
         Ok(Value::Object(mut fields)) => {
@@ -24,8 +24,14 @@ pub(super) fn fields(from: Option<&DeploymentSpec>, to: &DeploymentSpec) -> Vec<
         }
         _ => Map::new(),
     };
+    let mut new = json(to);
+    if from.is_none() {
+        let by_default = serde_json::from_value(serde_json::json!({"module": ""})).map(|spec| json(&spec));
+        let by_default = by_default.unwrap_or_default();
+        new.retain(|name, value| by_default.get(name) != Some(value));
+    }
     let mut found = Vec::new();
-    compare("", &from.map(json).unwrap_or_default(), &json(to), &mut found);
+    compare("", &from.map(json).unwrap_or_default(), &new, &mut found);
     compare_schedules(from.map_or(&[], |spec| &spec.schedules), &to.schedules, &mut found);
     found
 }

@@ -2,7 +2,7 @@
 //! have what the flags of `tarefa deploy` are called in its place, in their units.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
@@ -129,7 +129,7 @@ fn deployment(name: &str, at: usize, value: Spanned<DeValue<'_>>, folder: &Path)
     let told = schedules.iter().map(|schedule| schedule.paused).collect();
     spec.schedules = schedules.into_iter().map(|schedule| schedule.in_zone(timezone.as_deref())).collect();
     let target = match path {
-        Some(path) => Target::at(&folder.join(path)),
+        Some(path) => Target::at(&folder.join(path).components().collect::<PathBuf>()),
         None => Target::Module(spec.module.clone()),
     };
     let paused = paused.then_some(spec.paused);

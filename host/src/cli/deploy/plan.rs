@@ -23,10 +23,10 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) async fn load(target: Target, component: Option<Component>, client: &Client) -> Result<Source> {
+    pub(super) async fn load(target: &Target, component: Option<Component>, client: &Client) -> Result<Source> {
         let Some(component) = component else {
             let Target::Module(name) = target else { unreachable!("all else was built or read") };
-            let module = client.module(&name).await.map_err(|error| match error.kind {
+            let module = client.module(name).await.map_err(|error| match error.kind {
                 ErrorKind::NotFound => Error::not_found(format!("{error}; nor is it a crate's folder or a .wasm file")),
                 _ => error,
             })?;
@@ -134,7 +134,9 @@ impl Plan {
             if context.json {
                 context.out.json(&serde_json::json!({"change": change, "deployment": deployment}))?;
             } else {
-                say::done(change, deployment.as_ref(), client, &context.out).await?;
+                // Where no server stays there is no page.
+                let page = follow || !session.is_embedded();
+                say::done(change, deployment.as_ref(), page, client, &context.out).await?;
             }
             names.extend(deployment.map(|deployment| deployment.name));
         }

@@ -70,6 +70,7 @@ pub(super) fn counts(changes: &[Change]) -> String {
 pub(super) async fn done(
     change: &Change,
     deployment: Option<&DeploymentShape>,
+    page: bool,
     client: &Client,
     out: &Output,
 ) -> Result<()> {
@@ -89,7 +90,9 @@ pub(super) async fn done(
         }
     }
     let field = |name: &str, value: &str| format!("\n  {name:<10}{value}");
-    text += &field("page", &client.deployment_url(name).await);
+    if page {
+        text += &field("page", &client.deployment_url(name).await);
+    }
     for (i, words) in schedules_in_words(deployment).iter().enumerate() {
         text += &field(if i == 0 { "schedule" } else { "" }, words);
     }
