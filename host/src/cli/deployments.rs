@@ -5,7 +5,7 @@ use comfy_table::Cell;
 use jiff::Timestamp;
 
 use super::find::{self, DEPLOYMENT};
-use super::format::{between, countdown, counted, date, harmless};
+use super::format::{countdown, counted, date, harmless};
 use super::output::{Colour, state_colour};
 use super::session::Session;
 use super::table::{Cells, Column, layout, state_cell};
@@ -94,7 +94,7 @@ async fn list(client: &Client, context: &Context) -> Result<u8> {
 fn row(deployment: &DeploymentShape, context: &Context, now: Timestamp) -> Vec<Cell> {
     let next = match deployment.next_at {
         _ if deployment.paused => "paused".to_owned(),
-        Some(at) => format!("in {}", countdown(between(now, at))),
+        Some(at) => countdown(now, at),
         None => "by request".to_owned(),
     };
     vec![
@@ -182,7 +182,7 @@ async fn set_paused(name: &str, paused: bool, client: &Client, context: &Context
         context.out.json(&deployment)?;
     } else {
         let next = deployment.next_at.filter(|_| !paused);
-        let next = next.map(|at| format!(", next in {}", countdown(between(Timestamp::now(), at)))).unwrap_or_default();
+        let next = next.map(|at| format!(", next {}", countdown(Timestamp::now(), at))).unwrap_or_default();
         let words = if paused { "is paused" } else { "goes on" };
         context.out.line(&format!("the deployment `{name}` {words}{next}"))?;
     }

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::Context;
 use super::find;
-use super::format::{between, countdown, harmless};
+use super::format::{countdown, harmless};
 use super::session::Session;
 use super::table::{Cells, Column, layout};
 use crate::api::shapes::UpcomingShape;
@@ -41,7 +41,7 @@ async fn list(args: &Args, client: &Client, context: &Context) -> Result<u8> {
         context.out.note("nothing comes: no deployment has a schedule that goes on");
     } else {
         let columns = [
-            Column("in", Cells::Words),
+            Column("next", Cells::Words),
             Column("when", Cells::Words),
             Column("deployment", Cells::Text),
             Column("schedule", Cells::Text),
@@ -54,7 +54,7 @@ async fn list(args: &Args, client: &Client, context: &Context) -> Result<u8> {
 }
 
 fn row(next: &UpcomingShape, now: Timestamp) -> Vec<Cell> {
-    let wait = if next.paused { "paused".to_owned() } else { countdown(between(now, next.at)) };
+    let wait = if next.paused { "paused".to_owned() } else { countdown(now, next.at) };
     vec![
         Cell::new(wait),
         Cell::new(local(next)),
@@ -65,7 +65,7 @@ fn row(next: &UpcomingShape, now: Timestamp) -> Vec<Cell> {
 
 /// `2026-11-24 12:00:30 UTC, in 30 s`, for each.
 pub(super) fn lines<'a>(upcoming: impl Iterator<Item = &'a UpcomingShape>, now: Timestamp) -> Vec<String> {
-    upcoming.map(|next| format!("{}, in {}", local(next), countdown(between(now, next.at)))).collect()
+    upcoming.map(|next| format!("{}, {}", local(next), countdown(now, next.at))).collect()
 }
 
 /// Date and hour in the schedule's time zone, and its name.
