@@ -2,6 +2,7 @@
 
 mod backup;
 mod deletion;
+mod deployments;
 mod error;
 mod events;
 mod extract;
@@ -11,6 +12,7 @@ mod guard;
 mod health;
 mod metrics;
 mod modules;
+mod occurrences;
 mod openapi;
 mod replay;
 mod retry;
@@ -84,6 +86,18 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/runs/{id}/signals/{name}", post(signals::send_signal))
         .route("/api/runs/{id}/pause", post(signals::pause))
         .route("/api/runs/{id}/resume", post(signals::resume))
+        .route("/api/deployments", get(deployments::list))
+        .route(
+            "/api/deployments/{name}",
+            get(deployments::show).put(deployments::put).patch(deployments::patch).delete(deployments::delete),
+        )
+        .route("/api/deployments/{name}/pause", post(deployments::pause))
+        .route("/api/deployments/{name}/resume", post(deployments::resume))
+        .route("/api/deployments/{name}/runs", post(deployments::run).layer(limit(2 * MAX_INPUT_BYTES)))
+        .route("/api/deployments/{name}/upcoming", get(occurrences::upcoming_of))
+        .route("/api/deployments/{name}/skips", get(occurrences::skips))
+        .route("/api/deployments/{name}/backfill", post(occurrences::backfill))
+        .route("/api/upcoming", get(occurrences::upcoming))
         .route("/api/stats", get(stats::stats))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)

@@ -1,12 +1,15 @@
 //! The one door: whatever is asked of Tarefa, over HTTP, by the command line or by a flow, is asked here.
 
+mod backfill;
 mod backup;
 mod deletion;
+mod deployments;
 mod grants;
 mod register;
 mod registry;
 mod replay;
 mod retry;
+mod schedules;
 mod signals;
 mod submit;
 
@@ -26,11 +29,14 @@ use crate::store::{Cancelled, Store};
 use crate::wasm::{Secret, Wasm};
 use registry::Registry;
 
+pub use backfill::{Backfill, Backfilled};
 pub use backup::Backup;
+pub use deployments::{Broken, Changed, Triggered};
 pub use register::MAX_MODULE_BYTES;
 pub use registry::{Plan, Version};
 pub use replay::{Call, Execution, ReplayOrder, Replayed, Replayer};
 pub use retry::Retry;
+pub use schedules::{MAX_UPCOMING, Upcoming};
 pub use submit::{MAX_INPUT_BYTES, NewRun, Started, Starter, check_run_name};
 
 /// What the operator decides.

@@ -11,6 +11,7 @@ use crate::api::shapes::{
 };
 use crate::domain::{Kind, RunId, ShownState, Timestamp, Trigger};
 use crate::error::{Error, ErrorKind, Result};
+use crate::tls;
 
 mod deployments;
 
@@ -64,7 +65,7 @@ impl Client {
     /// A client of the server at `base`, such as `http://127.0.0.1:4200`; with or without `/api` or a slash at its end.
     pub fn new(base: &str) -> Result<Client> {
         let base = base_url(base)?;
-        let http = reqwest::Client::builder()
+        let http = tls::plain_client()
             // The servers of this client listen on loopback, where a proxy is never meant.
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)

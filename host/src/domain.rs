@@ -2,6 +2,7 @@
 
 pub mod attempt;
 pub mod cache;
+pub mod catchup;
 pub mod concurrency;
 pub mod deployment;
 pub mod failure;
@@ -22,14 +23,14 @@ pub mod trigger;
 pub use attempt::{Attempt, Outcome, Usage};
 pub use cache::{CacheKey, CacheRule, CacheScope};
 pub use concurrency::{Concurrency, OnConflict, Rate};
-pub use deployment::{Catchup, DeploymentSpec};
+pub use deployment::{Catchup, Deployment, DeploymentSpec, Skip, SkipReason, TimetableRow};
 pub use failure::{Failure, FailureKind};
 pub use http::HttpGrant;
 pub use ids::{Digest, RunId};
 pub use limits::{DirGrant, DirMode, Grants, Limits, LimitsPatch, Metering};
 pub use module::{Description, Entry, Kind, Module};
 pub use retry::{Retries, Transition, after_attempt};
-pub use run::{Parent, Run, Settings, SettingsPatch};
+pub use run::{Occurrence, Parent, Run, Settings, SettingsPatch};
 pub use schedule::{Schedule, ScheduleId};
 pub use state::{ShownState, State, StateCounts, WaitingFor};
 pub use trigger::Trigger;

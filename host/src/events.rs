@@ -26,6 +26,8 @@ pub struct Events {
     pub due: [Notify; 2],
     /// A task may be due that runs without any other beside it.
     pub due_alone: Notify,
+    /// A schedule may be due earlier than was known.
+    pub schedules_changed: Notify,
     pub cancel: mpsc::Sender<CancelRequest>,
     /// Flows of which something new is on record: a signal, a pause.
     news: Mutex<HashSet<RunId>>,
@@ -46,6 +48,7 @@ impl Events {
             Events {
                 due: Default::default(),
                 due_alone: Notify::new(),
+                schedules_changed: Notify::new(),
                 cancel,
                 news: Mutex::default(),
                 has_news: Notify::new(),

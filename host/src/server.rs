@@ -21,6 +21,7 @@ use crate::domain::limits::LimitCaps;
 use crate::domain::{RunId, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Events;
+use crate::scheduler::Scheduler;
 use crate::store::{Store, StoreConfig};
 use crate::traces::Traces;
 use crate::wasm::{Wasm, WasmConfig, own_binary};
@@ -100,6 +101,7 @@ pub struct Server {
     closing: CancellationToken,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
     finished: broadcast::Receiver<RunId>,
+    scheduler: Option<Scheduler>,
     traces: Option<Traces>,
     /// Last, so that it is let go after all else.
     _data_dir: DataDir,
@@ -164,6 +166,7 @@ impl Server {
             Error::unavailable(format!("cannot listen on `{}`: {error}; choose another with `--listen`", config.listen))
         })?;
         let address = listener.local_addr().context("a listener has an address")?;
+        let scheduler = config.claims.then(|| Scheduler::start(app.clone()));
         let info = ServerInfo { slots, serves: config.serves, allowed_hosts: config.allowed_hosts };
         let closing = CancellationToken::new();
         let router = api::router(ApiState::new(app.clone(), info, worker.clone(), closing.clone()));
@@ -186,6 +189,7 @@ impl Server {
             closing,
             serving,
             finished,
+            scheduler,
             traces,
             _data_dir: data_dir,
         })
@@ -218,6 +222,7 @@ impl Server {
 
     /// Stops claiming, waits up to `grace` for what runs, gives the rest back, and stops answering.
     pub async fn shutdown(mut self, grace: Duration) {
+        drop(self.scheduler.take());
         self.worker.stop(grace).await;
         if let Some(traces) = self.traces.take() {
             traces.close().await;

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -21,6 +21,7 @@ use crate::api::summary;
 use crate::app::App;
 use crate::domain::{Kind, Run, RunId, State, Timestamp};
 use crate::error::{Error, Result};
+use crate::tls;
 
 /// Where collectors take traces, below their endpoint.
 const PATH: &str = "v1/traces";
@@ -45,8 +46,10 @@ impl Traces {
     /// `invalid` where `endpoint` is no URL.
     pub fn start(app: &Arc<App>, endpoint: &str) -> Result<Traces> {
         let url = format!("{}/{PATH}", endpoint.trim_end_matches('/'));
+        let http = tls::plain_client().timeout(EXPORT_TIMEOUT).build().map_err(anyhow::Error::from)?;
         let mut exporter = SpanExporter::builder()
             .with_http()
+            .with_http_client(http)
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(url)
             .with_timeout(EXPORT_TIMEOUT)

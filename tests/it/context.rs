@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::app::{Running, TestApp, child_id, text};
+use crate::deployments;
 
 async fn context() -> Running {
     let app = TestApp::new().manual_clock().start().await;
@@ -19,6 +20,7 @@ async fn a_flow_and_its_task_know_who_they_are() {
     let id = text(&run["id"]);
     let common = json!({
         "root_id": id, "module": "context", "digest": run["digest"], "attempt": 1, "max_attempts": 1,
+        "deployment": null, "occurrence_at": null,
         "timezone": "America/Sao_Paulo", "local_time": "2026-01-02T00:04:05.000000-03:00",
         "utc_offset_seconds": -10_800,
     });
@@ -35,6 +37,19 @@ async fn a_flow_and_its_task_know_who_they_are() {
     });
     assert_eq!(run["result"], json!([flow, with(task)]));
     assert_eq!(run["timezone"], "America/Sao_Paulo");
+}
+
+#[tokio::test]
+async fn a_run_of_a_schedule_knows_the_occurrence_that_it_stands_for() {
+    let app = context().await;
+    let body = json!({"module": "context", "entry": "of_task", "schedules": [{"cron": "0 * * * *"}]});
+    deployments::deploy(&app, "hourly", body).await;
+    deployments::step(&app, SignedDuration::from_mins(56)).await;
+    deployments::finished(&app, "hourly").await;
+    let runs = deployments::runs_of(&app, "hourly").await;
+    let run = app.show(&text(&runs[0]["id"])).await;
+    assert_eq!(run["result"]["deployment"], "hourly");
+    assert_eq!(run["result"]["occurrence_at"], "2026-01-02T04:00:00Z");
 }
 
 #[tokio::test]

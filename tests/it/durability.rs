@@ -76,7 +76,7 @@ async fn a_submit_is_answered_only_once_the_run_is_synced() {
     let disk = Disk::of(app.data_dir());
     let app = app.start().await;
     app.register("noop").await;
-    let http = reqwest::Client::new();
+    let http = tarefa::tls::plain_client().build().expect("a client");
     let next_month = Timestamp::now() + jiff::SignedDuration::from_hours(31 * 24);
     let body = json!({"module": "noop", "entry": "noop", "scheduled_at": next_month});
     let before = disk.syncs();

@@ -12,6 +12,7 @@ const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 /// Every path and method of the router, as its source lists them, but for the pages.
 fn routes() -> BTreeSet<(String, String)> {
     let source = std::fs::read_to_string(repository().join("host/src/api.rs")).expect("reads");
+    let source: String = source.split_whitespace().collect();
     let mut routes = BTreeSet::new();
     for route in source.split(".route(\"").skip(1) {
         let (path, handlers) = route.split_once('"').expect("a path ends");
@@ -21,7 +22,7 @@ fn routes() -> BTreeSet<(String, String)> {
             continue;
         }
         for method in METHODS {
-            if [",", "."].iter().any(|before| handlers.replace(' ', "").contains(&format!("{before}{method}("))) {
+            if [",", "."].iter().any(|before| handlers.contains(&format!("{before}{method}("))) {
                 routes.insert((path.to_owned(), method.to_owned()));
             }
         }

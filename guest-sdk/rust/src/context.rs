@@ -37,6 +37,12 @@ pub struct Context {
     pub attempt: u32,
     /// How many attempts there can be: one more than the retries.
     pub max_attempts: u32,
+    /// The deployment that the run is one of; not of a child.
+    #[serde(default)]
+    pub deployment: Option<String>,
+    /// What its schedule says, as RFC 3339 in UTC: the time that a late or back-filled run stands for.
+    #[serde(default)]
+    pub occurrence_at: Option<String>,
     /// The run's IANA time zone.
     pub timezone: String,
     /// Now in that zone, as RFC 3339; [`local_time`] has it in parts.

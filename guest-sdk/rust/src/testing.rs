@@ -142,6 +142,8 @@ impl Default for State {
             name: "test".to_owned(),
             attempt: 1,
             max_attempts: 1,
+            deployment: None,
+            occurrence_at: None,
             timezone: "UTC".to_owned(),
             local_time: "2026-01-01T12:00:00.000000+00:00".to_owned(),
             utc_offset_seconds: 0,

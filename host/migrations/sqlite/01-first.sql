@@ -98,7 +98,7 @@ CREATE TABLE runs (
     CHECK (
         CASE WHEN trigger IS NULL
             THEN parent_id IS NOT NULL
-            ELSE trigger = 'schedule' OR trigger = 'api' OR trigger = 'cli'
+            ELSE trigger = 'schedule' OR trigger = 'backfill' OR trigger = 'api' OR trigger = 'cli'
         END
     ),
     CHECK ((schedule_id IS NULL) = (occurrence_at IS NULL)),
@@ -115,9 +115,10 @@ CREATE INDEX runs_of_deployment ON runs (deployment, id) WHERE deployment IS NOT
 -- An occurrence is run once.
 CREATE UNIQUE INDEX runs_of_schedule ON runs (deployment, schedule_id, occurrence_at) WHERE schedule_id IS NOT NULL;
 
--- `spec` is the JSON of what it says.
+-- `spec` is the JSON of what it says, beside its schedules.
 CREATE TABLE deployments (
     name TEXT PRIMARY KEY,
+    module TEXT NOT NULL,
     spec TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
@@ -137,6 +138,7 @@ CREATE TABLE schedules (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX schedules_due ON schedules (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX deployments_of_module ON deployments (module);
 
 -- Occurrences that were not run: `n` from `first_at` to `last_at`.
 CREATE TABLE skips (
@@ -146,12 +148,13 @@ CREATE TABLE skips (
     first_at INTEGER NOT NULL,
     last_at INTEGER NOT NULL,
     n INTEGER NOT NULL,
-    reason TEXT NOT NULL,
+    why TEXT NOT NULL,
+    detail TEXT NOT NULL,
     run_id BLOB,
     at INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX skips_of_deployment ON skips (deployment, no);
+CREATE INDEX skips_of_schedule ON skips (deployment, schedule_id, no);
 
 -- Which run a caller's key stands for.
 CREATE TABLE idempotency_keys (

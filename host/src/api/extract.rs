@@ -36,7 +36,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
         if body.trim_ascii_start().first() == Some(&b'[') {
             return Err(wrong("it is a list, and should be an object"));
         }
-        serde_json::from_slice(&body).map(JsonBody).map_err(wrong)
+        let mut json = serde_json::Deserializer::from_slice(&body);
+        let read = serde_path_to_error::deserialize(&mut json).map_err(at_a_path)?;
+        json.end().map_err(wrong)?;
+        Ok(JsonBody(read))
+    }
+}
+
+/// Says where in the body it is wrong, too.
+fn at_a_path(error: serde_path_to_error::Error<serde_json::Error>) -> Error {
+    match error.path().to_string() {
+        path if path == "." || !error.inner().is_data() => wrong(error.into_inner()),
+        path => wrong(format!("`{}`: {}", path.escape_debug(), error.into_inner())),
     }
 }
 

@@ -63,7 +63,12 @@ pub(super) async fn register(
     }
     let (module, new) = state.app.register(&query.name, wasm.into()).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(shape(module, None))))
+    let broken = state.app.broken_deployments(&query.name)?;
+    let shape = ModuleShape {
+        broken_deployments: broken.into_iter().map(super::deployments::broken_shape).collect(),
+        ..shape(module, None)
+    };
+    Ok((status, Json(shape)))
 }
 
 /// List the modules by name, each with its newest version
@@ -106,5 +111,5 @@ pub(super) async fn show(State(state): State<ApiState>, Path(name): Path<String>
 
 fn shape(module: Module, versions: Option<Vec<VersionShape>>) -> ModuleShape {
     let Module { name, digest, size_bytes, created_at, entries } = module;
-    ModuleShape { name, digest, size_bytes, created_at, entries, versions }
+    ModuleShape { name, digest, size_bytes, created_at, entries, versions, broken_deployments: Vec::new() }
 }

@@ -12,7 +12,10 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Res
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::shapes::ErrorShape;
-use super::{backup, deletion, events, graph, health, metrics, modules, replay, retry, runs, signals, stats};
+use super::{
+    backup, deletion, deployments, events, graph, health, metrics, modules, occurrences, replay, retry, runs, signals,
+    stats,
+};
 use crate::error::{ErrorKind, Result};
 
 #[derive(OpenApi)]
@@ -21,6 +24,7 @@ use crate::error::{ErrorKind, Result};
     tags(
         (name = "runs", description = "Requests to execute an entry, and what became of them"),
         (name = "modules", description = "Registered components and what they offer"),
+        (name = "deployments", description = "Named ways to run an entry, and their schedules"),
         (name = "server", description = "The server itself"),
     ),
     paths(
@@ -43,6 +47,18 @@ use crate::error::{ErrorKind, Result};
         modules::list,
         modules::show,
         deletion::delete_module,
+        deployments::put,
+        deployments::list,
+        deployments::show,
+        deployments::patch,
+        deployments::delete,
+        deployments::pause,
+        deployments::resume,
+        deployments::run,
+        occurrences::upcoming_of,
+        occurrences::skips,
+        occurrences::backfill,
+        occurrences::upcoming,
         backup::backup,
         health::health,
         metrics::metrics,
@@ -98,8 +114,11 @@ struct Always;
 
 impl Modify for Always {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let operations =
-            openapi.paths.paths.values_mut().flat_map(|path| [&mut path.get, &mut path.post, &mut path.delete]);
+        let operations = openapi
+            .paths
+            .paths
+            .values_mut()
+            .flat_map(|path| [&mut path.get, &mut path.post, &mut path.put, &mut path.patch, &mut path.delete]);
         for operation in operations.flatten() {
             for refused in
                 [refused(ErrorKind::Forbidden), refused(ErrorKind::Unavailable), refused(ErrorKind::Internal)]

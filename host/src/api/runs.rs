@@ -36,6 +36,18 @@ pub(super) struct SubmitQuery {
     wait: Option<f64>,
 }
 
+impl SubmitQuery {
+    /// How long to wait, where that was asked for.
+    pub(super) fn checked(&self) -> Result<Option<Duration>> {
+        match self.wait {
+            Some(wait) if !(0.0..=MAX_WAIT_SECONDS).contains(&wait) => {
+                Err(Error::invalid(format!("`wait` is {wait}; it goes from 0 to {MAX_WAIT_SECONDS} seconds")))
+            }
+            wait => Ok(wait.map(Duration::from_secs_f64)),
+        }
+    }
+}
+
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -100,20 +112,16 @@ pub(super) async fn submit(
     JsonBody(body): JsonBody<SubmitShape>,
 ) -> Result<(StatusCode, Json<RunShape>)> {
     let app = &state.app;
-    if let Some(wait) = query.wait
-        && !(0.0..=MAX_WAIT_SECONDS).contains(&wait)
-    {
-        return Err(Error::invalid(format!("`wait` is {wait}; it goes from 0 to {MAX_WAIT_SECONDS} seconds")));
-    }
+    let wait = query.checked()?;
     let (mut run, new) = app.submit(new_run(body))?;
-    if let Some(wait) = query.wait {
-        run = wait_for_end(app, run.id, Duration::from_secs_f64(wait)).await?;
+    if let Some(wait) = wait {
+        run = wait_for_end(app, run.id, wait).await?;
     }
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(view::details(app, run)?)))
 }
 
-async fn wait_for_end(app: &App, id: RunId, wait: Duration) -> Result<crate::domain::Run> {
+pub(super) async fn wait_for_end(app: &App, id: RunId, wait: Duration) -> Result<crate::domain::Run> {
     let finished = app.events.when_finished(id);
     // Only now: it may have finished before somebody listened.
     let run = app.run(id)?;
@@ -146,6 +154,8 @@ fn new_run(body: SubmitShape) -> NewRun {
             http,
         },
         trigger: trigger(body.trigger),
+        deployment: None,
+        occurrence: None,
     }
 }
 

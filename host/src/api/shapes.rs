@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::domain::attempt::HistoryItem;
 use crate::domain::graph::EdgeKind;
 use crate::domain::{
-    Attempt, Digest, Entry, Failure, Grants, Kind, Limits, LimitsPatch, Metering, Retries, RunId, State,
+    Attempt, Digest, Entry, Failure, Grants, Kind, Limits, LimitsPatch, Metering, Occurrence, Retries, RunId, State,
     StateCounts, Trigger, Usage, WaitingFor,
 };
 
@@ -49,6 +49,9 @@ pub struct ModuleShape {
     /// Newest first; only where one module is asked for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub versions: Option<Vec<VersionShape>>,
+    /// Deployments that follow the newest version, and that this one cannot carry out; only after a registration.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub broken_deployments: Vec<BrokenShape>,
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -205,6 +208,8 @@ pub struct RunSummary {
     pub name: String,
     /// The deployment that it is a run of.
     pub deployment: Option<String>,
+    /// The occurrence of one of its schedules.
+    pub occurrence: Option<Occurrence>,
     pub trigger: Trigger,
     pub tags: Vec<String>,
     pub parent_id: Option<RunId>,

@@ -27,6 +27,7 @@ pub(crate) fn summary(app: &App, run: &Run) -> Result<RunSummary> {
         entry: run.entry.to_string(),
         name: run.name.as_deref().map_or_else(|| default_name(title, seq), str::to_owned),
         title: title.to_owned(),
+        occurrence: run.occurrence.clone(),
         deployment: run.deployment.as_deref().map(str::to_owned),
         trigger: run.trigger,
         tags: tags.cloned().unwrap_or_default(),

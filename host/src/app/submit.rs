@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{App, Plan, Version};
 use crate::domain::run::{MAX_RUN_NAME, MAX_TAG, MAX_TAGS, render_name};
-use crate::domain::{Digest, Run, SettingsPatch, Trigger};
+use crate::domain::{Digest, Occurrence, Run, SettingsPatch, Trigger};
 use crate::error::{Error, Result};
 use crate::store::Inserted;
 
@@ -29,6 +29,9 @@ pub struct NewRun {
     pub scheduled_at: Option<Timestamp>,
     pub settings: SettingsPatch,
     pub trigger: Trigger,
+    /// The deployment that it is a run of, and the occurrence of one of its schedules.
+    pub deployment: Option<Arc<str>>,
+    pub occurrence: Option<Occurrence>,
 }
 
 /// Carries out runs at once where there is room, without putting them on record before as waiting for it.
@@ -52,6 +55,37 @@ impl App {
     /// `not_found` for module and entry, `invalid` for parameters and settings, `forbidden` for grants, `conflict` for
     /// a key that stands for other parameters.
     pub fn submit(&self, new: NewRun) -> Result<(Run, bool)> {
+        let mut run = self.prepare(new)?;
+        let due = run.scheduled_at <= run.created_at;
+        let starter = self.starter.get().and_then(Weak::upgrade).filter(|_| due);
+        let started = starter.and_then(|starter| starter.start(&mut run));
+        match self.store.insert_run(&run)? {
+            Inserted::Inserted => {
+                self.metrics.submitted(run.trigger);
+                match started {
+                    Some(started) => started.begin(run.clone()),
+                    None => self.events.run_is_due(run.kind),
+                }
+                Ok((run, true))
+            }
+            Inserted::Exists(id) => {
+                let existing = self.run(id)?;
+                if existing.input != run.input {
+                    let key = run.idempotency_key.as_deref().unwrap_or_default();
+                    let message = format!("idempotency key `{key}` stands for run `{id}`, which has other parameters");
+                    return Err(Error::conflict(message));
+                }
+                Ok((existing, false))
+            }
+        }
+    }
+
+    /// The run that a request comes to, checked, and not on record yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`App::submit`].
+    pub(super) fn prepare(&self, new: NewRun) -> Result<Run> {
         let version = self.find_version(&new.module, new.digest.as_ref())?;
         let index = match &new.entry {
             Some(name) => version.find(name).map_err(Error::not_found)?,
@@ -78,28 +112,9 @@ impl App {
         run.idempotency_key = new.idempotency_key.map(Into::into);
         run.scheduled_at = new.scheduled_at.unwrap_or(run.created_at);
         run.trigger = new.trigger;
-        let due = run.scheduled_at <= run.created_at;
-        let starter = self.starter.get().and_then(Weak::upgrade).filter(|_| due);
-        let started = starter.and_then(|starter| starter.start(&mut run));
-        match self.store.insert_run(&run)? {
-            Inserted::Inserted => {
-                self.metrics.submitted(run.trigger);
-                match started {
-                    Some(started) => started.begin(run.clone()),
-                    None => self.events.run_is_due(run.kind),
-                }
-                Ok((run, true))
-            }
-            Inserted::Exists(id) => {
-                let existing = self.run(id)?;
-                if existing.input != run.input {
-                    let key = run.idempotency_key.as_deref().unwrap_or_default();
-                    let message = format!("idempotency key `{key}` stands for run `{id}`, which has other parameters");
-                    return Err(Error::conflict(message));
-                }
-                Ok((existing, false))
-            }
-        }
+        run.deployment = new.deployment;
+        run.occurrence = new.occurrence;
+        Ok(run)
     }
 
     /// How an entry is carried out with these settings, where they and their grants may be had.

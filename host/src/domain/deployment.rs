@@ -1,11 +1,12 @@
 //! Deployments: named, configured ways to run an entry.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::concurrency::{Concurrency, OnConflict, Rate, check_priority};
-use super::{Digest, Grants, LimitsPatch, Metering, Retries, Schedule, SettingsPatch};
+use super::{Digest, Grants, LimitsPatch, Metering, Retries, RunId, Schedule, ScheduleId, SettingsPatch};
 
 /// Schedules of one deployment: who needs more means another expression.
 pub const MAX_SCHEDULES: usize = 100;
@@ -14,6 +15,77 @@ pub const MAX_DESCRIPTION: usize = 4096;
 /// How many missed occurrences `all` catches up on where nothing else is said, and at most.
 pub const DEFAULT_CATCHUP_MAX: u32 = 100;
 pub const MAX_CATCHUP_MAX: u32 = 10_000;
+
+/// A deployment on record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deployment {
+    pub name: String,
+    /// With the name of its entry in place.
+    pub spec: DeploymentSpec,
+    pub created_at: Timestamp,
+    /// Grows with each change, so that who changes it can tell whether another did meanwhile.
+    pub updated_at: Timestamp,
+    /// In the order of `spec.schedules`.
+    pub timetable: Vec<TimetableRow>,
+}
+
+/// Where a schedule is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimetableRow {
+    pub id: ScheduleId,
+    pub schedule: Schedule,
+    /// When it was added to its deployment, which its intervals are counted from.
+    pub created_at: Timestamp,
+    /// The next occurrence; none where there is no more.
+    pub next_at: Option<Timestamp>,
+    /// When that one is run or skipped; none also where the schedule or its deployment is paused.
+    pub due_at: Option<Timestamp>,
+}
+
+/// Occurrences of a schedule that were not run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Skip {
+    pub schedule_id: ScheduleId,
+    pub first_at: Timestamp,
+    pub last_at: Timestamp,
+    pub n: u64,
+    pub why: SkipReason,
+    /// More of it, in words.
+    pub detail: String,
+    /// The run that was in the way.
+    pub run_id: Option<RunId>,
+}
+
+/// Why an occurrence was not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// As many runs as may were unfinished.
+    Conflict,
+    /// No server ran at its time.
+    Missed,
+    /// The schedule or its deployment was paused.
+    Paused,
+    /// The run could not be submitted, such as for its parameters.
+    Refused,
+}
+
+impl SkipReason {
+    const ALL: [SkipReason; 4] = [SkipReason::Conflict, SkipReason::Missed, SkipReason::Paused, SkipReason::Refused];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SkipReason::Conflict => "conflict",
+            SkipReason::Missed => "missed",
+            SkipReason::Paused => "paused",
+            SkipReason::Refused => "refused",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<SkipReason> {
+        SkipReason::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
+}
 
 /// What a deployment says: the body of `PUT /api/deployments/{name}`, and a table of `tarefa.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

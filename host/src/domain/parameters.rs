@@ -63,6 +63,19 @@ impl Schema {
         }
     }
 
+    /// Checks parameters of which some may still be absent.
+    ///
+    /// # Errors
+    ///
+    /// As [`Schema::complete`].
+    pub fn check_some(schema: &Value, input: Map<String, Value>) -> Result<(), String> {
+        let mut schema = schema.clone();
+        if let Some(schema) = schema.as_object_mut() {
+            schema.remove("required");
+        }
+        Schema::compile(&schema)?.complete(input).map(drop)
+    }
+
     fn unknown(&self, name: &str) -> String {
         let mut message = format!("unknown parameter `{}`", name.escape_debug());
         if let Some(near) = nearest(name, self.properties.keys().map(String::as_str)) {

@@ -100,7 +100,9 @@ impl Schedule {
         let when = match (&self.cron, self.interval_ms, &self.at) {
             (Some(cron), None, None) => {
                 let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-                When::Cron(Box::new(parser.parse(cron).map_err(|error| format!("invalid cron expression `{cron}`: {error}"))?))
+                When::Cron(Box::new(
+                    parser.parse(cron).map_err(|error| format!("invalid cron expression `{cron}`: {error}"))?,
+                ))
             }
             (None, Some(ms), None) => When::Every(ms),
             (None, None, Some(at)) => When::At(at.parse().map_err(|_| format!("invalid time `{at}`"))?),
@@ -130,9 +132,7 @@ impl Rule {
     pub fn next(&self, after: Timestamp, created: Timestamp) -> Option<Timestamp> {
         let after = self.start.map_or(after, |start| after.max(start - SignedDuration::from_micros(1)));
         let at = match &self.when {
-            When::Cron(cron) => {
-                cron.find_next_occurrence(&after.to_zoned(self.zone.clone()), false).ok()?.timestamp()
-            }
+            When::Cron(cron) => cron.find_next_occurrence(&after.to_zoned(self.zone.clone()), false).ok()?.timestamp(),
             When::Every(ms) => {
                 let every = i64::try_from(*ms).ok()?;
                 let anchor = self.anchor.unwrap_or(created);
@@ -142,5 +142,35 @@ impl Rule {
             When::At(at) => Some(*at).filter(|at| *at > after)?,
         };
         Some(at).filter(|at| self.end.is_none_or(|end| *at < end))
+    }
+}
+
+impl Schedule {
+    pub fn describe(&self) -> String {
+        self.to_string()
+    }
+
+    pub fn put_off(&self, _occurrence: Timestamp) -> SignedDuration {
+        SignedDuration::ZERO
+    }
+}
+
+impl Rule {
+    pub fn previous(&self, at_or_before: Timestamp, created: Timestamp) -> Option<Timestamp> {
+        let mut at = self.next(created - SignedDuration::from_micros(1), created)?;
+        while let Some(next) = self.next(at, created).filter(|next| *next <= at_or_before) {
+            at = next;
+        }
+        Some(at).filter(|at| *at <= at_or_before)
+    }
+
+    pub fn count(&self, from: Timestamp, to: Timestamp, created: Timestamp, cap: u64) -> u64 {
+        let (mut n, mut at) = (0, from);
+        while n < cap
+            && let Some(next) = self.next(at, created).filter(|next| *next <= to)
+        {
+            (n, at) = (n + 1, next);
+        }
+        n
     }
 }

@@ -9,6 +9,8 @@ use utoipa::ToSchema;
 pub enum Trigger {
     /// A deployment's schedule.
     Schedule,
+    /// A request to run past occurrences of a deployment's schedules.
+    Backfill,
     /// A call of the API.
     Api,
     /// The command line.
@@ -18,11 +20,12 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    pub const ALL: [Trigger; 4] = [Trigger::Schedule, Trigger::Api, Trigger::Cli, Trigger::Flow];
+    pub const ALL: [Trigger; 5] = [Trigger::Schedule, Trigger::Backfill, Trigger::Api, Trigger::Cli, Trigger::Flow];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Trigger::Schedule => "schedule",
+            Trigger::Backfill => "backfill",
             Trigger::Api => "api",
             Trigger::Cli => "cli",
             Trigger::Flow => "flow",

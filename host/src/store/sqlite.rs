@@ -3,6 +3,7 @@
 mod cache;
 mod claims;
 mod deletion;
+mod deployments;
 mod error;
 mod filter;
 mod journal;
@@ -14,6 +15,7 @@ mod recovery;
 mod retry;
 mod rows;
 mod runs;
+mod schedules;
 mod signals;
 mod snapshot;
 mod stats;

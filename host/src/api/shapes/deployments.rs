@@ -7,8 +7,13 @@ use utoipa::ToSchema;
 
 use super::{Caller, RunSummary};
 use crate::domain::{
+<<<<<<< HEAD
     Catchup, Concurrency, DeploymentSpec, Digest, Grants, Kind, LimitsPatch, Metering, OnConflict, Rate, Retries, Schedule,
     ScheduleId,
+=======
+    Catchup, Concurrency, Digest, Grants, Kind, LimitsPatch, Metering, OnConflict, Rate, Retries, RunId, Schedule,
+    ScheduleId, SkipReason,
+>>>>>>> main
 };
 
 /// A deployment: what it says, and where it is.
@@ -40,7 +45,10 @@ pub struct DeploymentShape {
     pub tags: Option<Vec<String>>,
     pub timezone: Option<String>,
     pub grants: Option<Grants>,
+<<<<<<< HEAD
     pub project: Option<String>,
+=======
+>>>>>>> main
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// The first of its schedules' next occurrences; null where none fires.
@@ -55,6 +63,7 @@ pub struct DeploymentShape {
     pub broken: Option<String>,
 }
 
+<<<<<<< HEAD
 impl DeploymentShape {
     /// What it says, as it was put.
     pub fn spec(&self) -> DeploymentSpec {
@@ -83,6 +92,8 @@ impl DeploymentShape {
     }
 }
 
+=======
+>>>>>>> main
 /// A schedule of a deployment, and where it is.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ScheduleShape {
@@ -203,3 +214,30 @@ pub struct UpcomingList {
     /// The first first.
     pub items: Vec<UpcomingShape>,
 }
+<<<<<<< HEAD
+=======
+
+/// Occurrences of one schedule that were skipped, one after the other, for one reason.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct SkipShape {
+    pub no: i64,
+    pub schedule_id: ScheduleId,
+    pub first_at: Timestamp,
+    pub last_at: Timestamp,
+    /// How many; of a cron expression's missed ones at least so many where it is 10,000.
+    pub n: u64,
+    pub why: SkipReason,
+    pub detail: String,
+    /// The run that was in the way.
+    pub run_id: Option<RunId>,
+    /// When they were skipped, the last of them.
+    pub at: Timestamp,
+}
+
+/// A deployment that the newest version of its module cannot carry out.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct BrokenShape {
+    pub deployment: String,
+    pub why: String,
+}
+>>>>>>> main

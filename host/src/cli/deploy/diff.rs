@@ -85,3 +85,47 @@ fn words(schedule: &Schedule) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn differ(from: Option<Value>, to: Value) -> Vec<Value> {
+        let spec = |mut value: Value| {
+            value["module"] = json!("m");
+            serde_json::from_value::<DeploymentSpec>(value).expect("a deployment")
+        };
+        let found = fields(from.map(spec).as_ref(), &spec(to));
+        found.iter().map(|field| json!([field.field, field.from, field.to])).collect()
+    }
+
+    #[test]
+    fn only_what_differs_is_told_part_by_part() {
+        let from = json!({"description": "a", "tags": ["x"], "parameters": {"n": 1, "same": {"deep": 1}}});
+        let to = json!({"description": "b", "priority": 3, "parameters": {"n": 2, "same": {"deep": 1}},
+            "limits": {"fuel": 5}});
+        let expected = [
+            json!(["description", "a", "b"]),
+            json!(["parameters.n", 1, 2]),
+            json!(["tags", ["x"], null]),
+            json!(["limits.fuel", null, 5]),
+            json!(["priority", null, 3]),
+        ];
+        assert_eq!(differ(Some(from.clone()), to), expected);
+        assert_eq!(differ(Some(from.clone()), from), [] as [Value; 0]);
+        assert_eq!(differ(None, json!({"catchup": "none"})), [json!(["catchup", null, "none"]), json!(["module", null, "m"])]);
+    }
+
+    #[test]
+    fn a_schedule_that_says_something_else_is_another_one() {
+        let of = |schedules: Value| json!({"schedules": schedules});
+        let every = |ms: u64, paused: bool| json!({"interval_ms": ms, "paused": paused});
+        let found = differ(Some(of(json!([every(1000, false), every(2000, false)]))), of(json!([every(2000, true), every(3000, false)])));
+        let (from, to): (Vec<bool>, Vec<bool>) = found.iter().map(|field| (!field[1].is_null(), !field[2].is_null())).unzip();
+        assert_eq!((from, to), (vec![true, true, false], vec![false, true, true]), "{found:?}");
+        assert!(found[1][2].as_str().unwrap().ends_with("paused"), "{found:?}");
+        assert_eq!(differ(Some(of(json!([every(1000, false), every(2000, false)]))), of(json!([every(2000, false), every(1000, false)]))), [] as [Value; 0]);
+    }
+}

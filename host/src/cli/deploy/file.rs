@@ -270,3 +270,112 @@ fn unknown(key: &str, known: &[&str], at: usize) -> Wrong {
     };
     Wrong { at, message: format!("unknown key `{}`; {hint}", key.escape_debug()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> (usize, String) {
+        let wrong = project(text, Path::new("")).expect_err(text);
+        (text[..wrong.at].matches('\n').count() + 1, wrong.message)
+    }
+
+    fn only(text: &str) -> Wish {
+        project(text, Path::new("folder")).expect(text).1.remove(0).1
+    }
+
+    #[test]
+    fn a_deployment_is_what_its_table_says_in_units_that_people_write() {
+        let text = r#"
+            project = "vendas"
+
+            [deployments.um-dia]
+            path = "sub/../."
+            entry = "pipeline"
+            every = "30s"
+            cron = "0 9-18 * * 1-5"
+            jitter = "10s"
+            timezone = "America/Sao_Paulo"
+            schedules = [
+                { at = 2027-01-31T09:00:00Z, timezone = "UTC", paused = true },
+                { every = "1h", jitter = "1s", start = 2027-01-01T00:00:00Z },
+            ]
+            timeout = "10min"
+            memory = "64MiB"
+            fuel = 5_000_000
+            retries = 3
+            rate = "10/1m"
+            overlap = "queue-one"
+
+            [deployments.a-later-one]
+            module = "m"
+            [deployments.a-later-one.parameters]
+            day = 2027-01-31
+            [deployments.a-later-one.retries]
+            max = 2
+            delay_ms = [1000, 2000]
+        "#;
+        let (name, wishes) = project(text, Path::new("folder")).expect("deployments");
+        assert_eq!(name.as_deref(), Some("vendas"));
+        let names: Vec<_> = wishes.iter().map(|(_, wish)| wish.name.as_deref().unwrap()).collect();
+        assert_eq!(names, ["um-dia", "a-later-one"], "in the order of the file");
+        let [(_, first), (_, second)] = &wishes[..] else { panic!("two") };
+        assert_eq!(first.target, Target::Crate("folder/sub/..".into()));
+        let zone = |zone: &str| Schedule { timezone: zone.to_owned(), jitter_ms: 10_000, ..Schedule::default() };
+        let expected = [
+            Schedule { interval_ms: Some(30_000), ..zone("America/Sao_Paulo") },
+            Schedule { cron: Some("0 9-18 * * 1-5".to_owned()), ..zone("America/Sao_Paulo") },
+            Schedule { at: Some("2027-01-31T09:00:00Z".to_owned()), paused: true, ..zone("UTC") },
+            Schedule {
+                interval_ms: Some(3_600_000),
+                jitter_ms: 1000,
+                start: Some("2027-01-01T00:00:00Z".parse().unwrap()),
+                ..zone("America/Sao_Paulo")
+            },
+        ];
+        assert_eq!(first.spec.schedules, expected);
+        assert_eq!(first.told, [None, None, Some(true), None]);
+        assert_eq!((first.paused, second.paused), (None, None));
+        let limits = first.spec.limits.clone().expect("limits");
+        assert_eq!(limits.timeout_ms, Some(600_000));
+        assert_eq!((limits.memory_bytes, limits.fuel), (Some(64 << 20), Some(5_000_000)));
+        assert_eq!(second.target, Target::Module("m".to_owned()));
+        assert_eq!(second.spec.parameters["day"], "2027-01-31");
+        assert_eq!(second.spec.retries.as_ref().map(|retries| retries.max), Some(2));
+        assert_eq!(second.spec.limits, None);
+    }
+
+    #[test]
+    fn that_it_is_paused_may_be_said_or_not() {
+        let paused = |more: &str| only(&format!("[deployments.a]\nmodule = \"m\"\n{more}")).paused;
+        assert_eq!(["", "paused = true", "paused = false"].map(paused), [None, Some(true), Some(false)]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        let table = [
+            ("projet = \"x\"", 1, "unknown key `projet`; did you mean `project`?"),
+            ("\nproject = \"No\"", 2, "invalid project name `No`"),
+            ("", 1, "there is no deployment: each is a table `[deployments.NAME]`"),
+            ("deployments = 3", 1, "there is no deployment"),
+            ("[deployments.A]\nmodule = \"m\"", 1, "invalid deployment name `A`"),
+            ("[deployments.a]\nentry = \"e\"", 1, "deployment `a`: it has either `path`"),
+            ("[deployments.a]\nmodule = \"m\"\npath = \".\"", 1, "deployment `a`: it has either `path`"),
+            ("[deployments.a]\npath = \".\"\n\nevry = \"30s\"", 4, "unknown key `evry`; did you mean `every`?"),
+            ("[deployments.a]\npath = \".\"\nwhen = 1", 3, "unknown key `when`; known are `path`, `every`, `cron`, "),
+            ("[deployments.a]\npath = \".\"\n[deployments.a.limits]\nfuel_ = 3", 4, "unknown key `fuel_`; did you mean `fuel`?"),
+            ("[deployments.a]\nmodule = \"m\"\nschedules = [\n{ every = \"1s\" },\n{ crn = \"\" }]", 5, "unknown key `crn`; did you mean `cron`?"),
+            ("[deployments.a]\nmodule = \"m\"\nevery = 30", 3, "`every`: `30` is no duration"),
+            ("[deployments.a]\nmodule = \"m\"\nmemory = \"1 tonne\"", 3, "`memory`: `1 tonne` is no size"),
+            ("[deployments.a]\nmodule = \"m\"\noverlap = \"skipp\"", 3, "unknown variant `skipp`, expected one of `allow`"),
+            ("[deployments.a]\nmodule = \"m\"\nschedules = 1", 3, "`schedules` is a list"),
+            ("[deployments.a]\nmodule = \"m\"\nentry = 1", 3, "invalid type: integer `1`, expected a string"),
+            ("[deployments.a]\nmodule = \"m\"\n\nentry = ", 4, ""),
+            ("[deployments.a]\nmodule = \"m\"\n[deployments.a]", 3, "duplicate key"),
+        ];
+        for (text, line, message) in table {
+            let (at, said) = refused(text);
+            assert!(at == line && said.starts_with(message), "{text}: {at}: {said}");
+        }
+    }
+}

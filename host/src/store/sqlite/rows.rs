@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 
 use super::Result;
 use crate::domain::fingerprint::checksum;
-use crate::domain::run::{Occurrence, Parent};
-use crate::domain::{Digest, Kind, Run, RunId, ScheduleId, State, Trigger, Usage};
+use crate::domain::run::Parent;
+use crate::domain::{Digest, Kind, Occurrence, Run, RunId, ScheduleId, State, Trigger, Usage};
 use crate::store::StoreError;
 
 /// The columns of [`run`], from `runs` joined with `versions`; first those of input and result, each with its checksum.
@@ -177,7 +177,7 @@ pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<
     }
 }
 
-fn unreadable(what: &'static str, why: String) -> StoreError {
+pub(super) fn unreadable(what: &'static str, why: String) -> StoreError {
     StoreError::Unreadable { what, why }
 }
 

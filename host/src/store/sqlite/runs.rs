@@ -19,26 +19,7 @@ use crate::store::{Cancelled, Inserted, RunFilter};
 impl Store {
     /// Puts a submitted run on record before it returns.
     pub fn insert_run(&self, run: &Run) -> Result<Inserted> {
-        self.transact(|transaction| {
-            if let Some(key) = &run.idempotency_key {
-                let existing = transaction
-                    .query_row(
-                        "SELECT run_id FROM idempotency_keys WHERE module = ? AND entry = ? AND key = ?",
-                        params![&*run.module, &*run.entry, &**key],
-                        |row| row.get::<_, [u8; 16]>(0),
-                    )
-                    .optional()?;
-                if let Some(id) = existing {
-                    return Ok(Inserted::Exists(RunId(uuid::Uuid::from_bytes(id))));
-                }
-                transaction.execute(
-                    "INSERT INTO idempotency_keys (module, entry, key, run_id) VALUES (?, ?, ?, ?)",
-                    params![&*run.module, &*run.entry, &**key, run.id.as_bytes()],
-                )?;
-            }
-            super::writes::insert_run(transaction, run)?;
-            Ok(Inserted::Inserted)
-        })
+        self.transact(|transaction| insert_submitted(transaction, run))
     }
 
     pub fn run(&self, id: RunId) -> Result<Option<Run>> {
@@ -196,6 +177,28 @@ impl Store {
             Ok(if asked { Cancelled::Asked } else { Cancelled::AtOnce })
         })
     }
+}
+
+/// Puts a submitted run on record with the transaction.
+pub(super) fn insert_submitted(transaction: &Connection, run: &Run) -> Result<Inserted> {
+    if let Some(key) = &run.idempotency_key {
+        let existing = transaction
+            .query_row(
+                "SELECT run_id FROM idempotency_keys WHERE module = ? AND entry = ? AND key = ?",
+                params![&*run.module, &*run.entry, &**key],
+                |row| row.get::<_, [u8; 16]>(0),
+            )
+            .optional()?;
+        if let Some(id) = existing {
+            return Ok(Inserted::Exists(RunId(uuid::Uuid::from_bytes(id))));
+        }
+        transaction.execute(
+            "INSERT INTO idempotency_keys (module, entry, key, run_id) VALUES (?, ?, ?, ?)",
+            params![&*run.module, &*run.entry, &**key, run.id.as_bytes()],
+        )?;
+    }
+    super::writes::insert_run(transaction, run)?;
+    Ok(Inserted::Inserted)
 }
 
 /// Has a parked flow go on now, and all above it.

@@ -1,5 +1,6 @@
 //! `tarefa:guest/context`.
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::HostState;
@@ -22,6 +23,8 @@ struct Current<'a> {
     name: &'a str,
     attempt: u32,
     max_attempts: u32,
+    deployment: Option<&'a str>,
+    occurrence_at: Option<Timestamp>,
     timezone: &'a str,
     local_time: String,
     utc_offset_seconds: i32,
@@ -44,6 +47,8 @@ impl context::Host for HostState {
             name: &display_name(&job.run, &job.title),
             attempt: job.run.attempt,
             max_attempts: job.settings.retries.max + 1,
+            deployment: job.run.deployment.as_deref(),
+            occurrence_at: job.run.occurrence.as_ref().map(|occurrence| occurrence.at),
             timezone: &job.settings.timezone,
             local_time: local.strftime("%Y-%m-%dT%H:%M:%S.%6f%:z").to_string(),
             utc_offset_seconds: local.offset().seconds(),
