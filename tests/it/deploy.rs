@@ -66,7 +66,9 @@ fn a_deployment_is_made_and_told_and_a_second_deploy_of_the_same_changes_nothing
 
     let other = ["deploy", "params", "defaults", "--every", "1h", "--param", "n=4", "--tag", "a", "--timeout", "5s"];
     let updated = stdout(&ends(data.path(), &other, 0));
-    for part in ["updated `defaults`", "\n  ~ parameters.n: 3 → 4", "\n  - schedule: ", "\n  + limits.timeout_ms: 5000\n"] {
+    for part in
+        ["updated `defaults`", "\n  ~ parameters.n: 3 → 4", "\n  - schedule: ", "\n  + limits.timeout_ms: 5000\n"]
+    {
         assert!(updated.contains(part), "{updated}");
     }
     let shown = stdout(&ends(data.path(), &["deployments", "show", "defaults"], 0));
@@ -117,7 +119,10 @@ fn a_file_is_compared_first_and_then_applied_as_a_whole() {
     write(&(first.clone() + &second));
     let shown = stdout(&ends(data.path(), &["deploy", "-f", file, "--dry-run"], 0));
     assert!(shown.starts_with("+ module `noop`, version "), "{shown}");
-    assert!(shown.contains("\n+ first would be created\n") && shown.contains("\n    + parameters.text: \"a\"\n"), "{shown}");
+    assert!(
+        shown.contains("\n+ first would be created\n") && shown.contains("\n    + parameters.text: \"a\"\n"),
+        "{shown}"
+    );
     assert!(shown.ends_with("\n2 deployments: 2 to create; nothing was changed\n"), "{shown}");
     assert_eq!(names(data.path(), "modules"), [] as [&str; 0], "nothing was registered");
     ends(data.path(), &["deploy", "-f", file], 0);
@@ -127,8 +132,12 @@ fn a_file_is_compared_first_and_then_applied_as_a_whole() {
 
     write(&table("first", "parameters = { text = \"c\" }"));
     let compared = json_of(data.path(), &["deploy", "-f", file, "--prune", "--dry-run"]);
-    let changes: Vec<_> =
-        compared["changes"].as_array().unwrap().iter().map(|change| (text(&change["deployment"]), text(&change["action"]))).collect();
+    let changes: Vec<_> = compared["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| (text(&change["deployment"]), text(&change["action"])))
+        .collect();
     assert_eq!(changes, [("first".into(), "update".into()), ("second".into(), "delete".into())], "{compared}");
     let field = &compared["changes"][0]["fields"];
     assert_eq!(*field, json!([{"field": "parameters.text", "from": "a", "to": "c"}]));
@@ -201,7 +210,8 @@ fn a_deployment_is_run_by_hand_with_other_parameters() {
     ends(data.path(), &["deployments", "run", "by-hand", "--quiet", "--name", "mine"], 0);
     ends(data.path(), &["run", "params", "defaults", "--quiet"], 0);
     let runs = json_of(data.path(), &["runs", "--deployment", "by-hand"]);
-    let runs: Vec<_> = runs["items"].as_array().unwrap().iter().map(|run| (text(&run["name"]), text(&run["trigger"]))).collect();
+    let runs: Vec<_> =
+        runs["items"].as_array().unwrap().iter().map(|run| (text(&run["name"]), text(&run["trigger"]))).collect();
     assert_eq!(runs, [("mine".into(), "cli".into()), ("defaults(3, 7)".into(), "cli".into())]);
     let refused = stderr(&ends(data.path(), &["trigger", "by-hand", "--detach"], 6));
     assert!(refused.contains("there is no server to leave the run to"), "{refused}");
@@ -282,9 +292,12 @@ fn who_follows_sees_each_run_and_pauses_what_was_deployed_at_the_end() {
     // Without a server it is the server; with one it only looks.
     for served in [false, true] {
         let server = served.then(|| Process::serve(data.path(), &[]));
-        let mut follow = tarefa(data.path(), &deploy).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        let mut follow =
+            tarefa(data.path(), &deploy).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
         let mut lines = BufReader::new(follow.stdout.take().expect("it is piped")).lines();
-        let mut until = |words: &str| lines.by_ref().map(|line| line.expect("reads")).find(|line| line.contains(words)).expect(words);
+        let mut until = |words: &str| {
+            lines.by_ref().map(|line| line.expect("reads")).find(|line| line.contains(words)).expect(words)
+        };
         until(&format!("/deployments/tick"));
         let line = until(" tick noop completed ");
         assert_eq!(line.split(' ').nth(1).map(str::len), Some(8), "a run's short id: {line}");

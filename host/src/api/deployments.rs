@@ -263,6 +263,7 @@ fn shape(app: &App, deployment: Deployment, changed: Option<Changed>) -> Result<
         tags: spec.tags,
         timezone: spec.timezone,
         grants: spec.grants,
+        project: spec.project,
         created_at,
         updated_at,
         last_run,

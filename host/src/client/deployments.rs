@@ -1,9 +1,7 @@
 //! Deployments, and what comes of their schedules.
 
 use super::{Client, DELETE_TIMEOUT, MAX_RUNS_PAGE, Method, REPLY_TIMEOUT, with};
-use crate::api::shapes::{
-    BackfillShape, BackfilledShape, DeploymentShape, Page, RunShape, TriggerShape, UpcomingList,
-};
+use crate::api::shapes::{BackfillShape, BackfilledShape, DeploymentShape, Page, RunShape, TriggerShape, UpcomingList};
 use crate::domain::DeploymentSpec;
 use crate::error::Result;
 

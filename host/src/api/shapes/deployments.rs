@@ -7,13 +7,8 @@ use utoipa::ToSchema;
 
 use super::{Caller, RunSummary};
 use crate::domain::{
-<<<<<<< HEAD
-    Catchup, Concurrency, DeploymentSpec, Digest, Grants, Kind, LimitsPatch, Metering, OnConflict, Rate, Retries, Schedule,
-    ScheduleId,
-=======
-    Catchup, Concurrency, Digest, Grants, Kind, LimitsPatch, Metering, OnConflict, Rate, Retries, RunId, Schedule,
-    ScheduleId, SkipReason,
->>>>>>> main
+    Catchup, Concurrency, DeploymentSpec, Digest, Grants, Kind, LimitsPatch, Metering, OnConflict, Rate, Retries,
+    RunId, Schedule, ScheduleId, SkipReason,
 };
 
 /// A deployment: what it says, and where it is.
@@ -45,10 +40,7 @@ pub struct DeploymentShape {
     pub tags: Option<Vec<String>>,
     pub timezone: Option<String>,
     pub grants: Option<Grants>,
-<<<<<<< HEAD
     pub project: Option<String>,
-=======
->>>>>>> main
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// The first of its schedules' next occurrences; null where none fires.
@@ -63,7 +55,6 @@ pub struct DeploymentShape {
     pub broken: Option<String>,
 }
 
-<<<<<<< HEAD
 impl DeploymentShape {
     /// What it says, as it was put.
     pub fn spec(&self) -> DeploymentSpec {
@@ -92,8 +83,6 @@ impl DeploymentShape {
     }
 }
 
-=======
->>>>>>> main
 /// A schedule of a deployment, and where it is.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ScheduleShape {
@@ -214,8 +203,6 @@ pub struct UpcomingList {
     /// The first first.
     pub items: Vec<UpcomingShape>,
 }
-<<<<<<< HEAD
-=======
 
 /// Occurrences of one schedule that were skipped, one after the other, for one reason.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -240,4 +227,3 @@ pub struct BrokenShape {
     pub deployment: String,
     pub why: String,
 }
->>>>>>> main

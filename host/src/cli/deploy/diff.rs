@@ -115,17 +115,30 @@ mod tests {
         ];
         assert_eq!(differ(Some(from.clone()), to), expected);
         assert_eq!(differ(Some(from.clone()), from), [] as [Value; 0]);
-        assert_eq!(differ(None, json!({"catchup": "none"})), [json!(["catchup", null, "none"]), json!(["module", null, "m"])]);
+        assert_eq!(
+            differ(None, json!({"catchup": "none"})),
+            [json!(["catchup", null, "none"]), json!(["module", null, "m"])]
+        );
     }
 
     #[test]
     fn a_schedule_that_says_something_else_is_another_one() {
         let of = |schedules: Value| json!({"schedules": schedules});
         let every = |ms: u64, paused: bool| json!({"interval_ms": ms, "paused": paused});
-        let found = differ(Some(of(json!([every(1000, false), every(2000, false)]))), of(json!([every(2000, true), every(3000, false)])));
-        let (from, to): (Vec<bool>, Vec<bool>) = found.iter().map(|field| (!field[1].is_null(), !field[2].is_null())).unzip();
+        let found = differ(
+            Some(of(json!([every(1000, false), every(2000, false)]))),
+            of(json!([every(2000, true), every(3000, false)])),
+        );
+        let (from, to): (Vec<bool>, Vec<bool>) =
+            found.iter().map(|field| (!field[1].is_null(), !field[2].is_null())).unzip();
         assert_eq!((from, to), (vec![true, true, false], vec![false, true, true]), "{found:?}");
         assert!(found[1][2].as_str().unwrap().ends_with("paused"), "{found:?}");
-        assert_eq!(differ(Some(of(json!([every(1000, false), every(2000, false)]))), of(json!([every(2000, false), every(1000, false)]))), [] as [Value; 0]);
+        assert_eq!(
+            differ(
+                Some(of(json!([every(1000, false), every(2000, false)]))),
+                of(json!([every(2000, false), every(1000, false)]))
+            ),
+            [] as [Value; 0]
+        );
     }
 }

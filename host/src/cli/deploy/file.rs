@@ -73,7 +73,10 @@ fn project(text: &str, folder: &Path) -> Result<(Option<String>, Vec<(usize, Wis
         _ => Vec::new(),
     };
     if tables.is_empty() {
-        return Err(Wrong { at: 0, message: "there is no deployment: each is a table `[deployments.NAME]`".to_owned() });
+        return Err(Wrong {
+            at: 0,
+            message: "there is no deployment: each is a table `[deployments.NAME]`".to_owned(),
+        });
     }
     tables.sort_by_key(|(key, _)| key.span().start);
     let mut wishes = Vec::with_capacity(tables.len());
@@ -165,11 +168,8 @@ fn schedules(table: &mut Table<'_>) -> Result<Vec<Written>, Wrong> {
         cron.map(|cron| Schedule { cron: Some(cron), ..utc() }),
         at.map(|at| Schedule { at: Some(at), ..utc() }),
     ];
-    let mut all: Vec<Written> = short
-        .into_iter()
-        .flatten()
-        .map(|schedule| Written { schedule, has_zone: false, paused: None })
-        .collect();
+    let mut all: Vec<Written> =
+        short.into_iter().flatten().map(|schedule| Written { schedule, has_zone: false, paused: None }).collect();
     if let Some(list) = table.remove("schedules") {
         let at = list.span().start;
         let DeValue::Array(list) = list.into_inner() else {
@@ -190,7 +190,10 @@ fn schedules(table: &mut Table<'_>) -> Result<Vec<Written>, Wrong> {
 fn written(value: Spanned<DeValue<'_>>) -> Result<Written, Wrong> {
     let span = value.span();
     let DeValue::Table(mut table) = value.into_inner() else {
-        return Err(Wrong { at: span.start, message: "a schedule is a table, such as `{ every = \"30s\" }`".to_owned() });
+        return Err(Wrong {
+            at: span.start,
+            message: "a schedule is a table, such as `{ every = \"30s\" }`".to_owned(),
+        });
     };
     let interval_ms = take_as(&mut table, "every", parse::milliseconds)?;
     let jitter_ms = take_as(&mut table, "jitter", parse::milliseconds)?;
@@ -363,11 +366,23 @@ mod tests {
             ("[deployments.a]\nmodule = \"m\"\npath = \".\"", 1, "deployment `a`: it has either `path`"),
             ("[deployments.a]\npath = \".\"\n\nevry = \"30s\"", 4, "unknown key `evry`; did you mean `every`?"),
             ("[deployments.a]\npath = \".\"\nwhen = 1", 3, "unknown key `when`; known are `path`, `every`, `cron`, "),
-            ("[deployments.a]\npath = \".\"\n[deployments.a.limits]\nfuel_ = 3", 4, "unknown key `fuel_`; did you mean `fuel`?"),
-            ("[deployments.a]\nmodule = \"m\"\nschedules = [\n{ every = \"1s\" },\n{ crn = \"\" }]", 5, "unknown key `crn`; did you mean `cron`?"),
+            (
+                "[deployments.a]\npath = \".\"\n[deployments.a.limits]\nfuel_ = 3",
+                4,
+                "unknown key `fuel_`; did you mean `fuel`?",
+            ),
+            (
+                "[deployments.a]\nmodule = \"m\"\nschedules = [\n{ every = \"1s\" },\n{ crn = \"\" }]",
+                5,
+                "unknown key `crn`; did you mean `cron`?",
+            ),
             ("[deployments.a]\nmodule = \"m\"\nevery = 30", 3, "`every`: `30` is no duration"),
             ("[deployments.a]\nmodule = \"m\"\nmemory = \"1 tonne\"", 3, "`memory`: `1 tonne` is no size"),
-            ("[deployments.a]\nmodule = \"m\"\noverlap = \"skipp\"", 3, "unknown variant `skipp`, expected one of `allow`"),
+            (
+                "[deployments.a]\nmodule = \"m\"\noverlap = \"skipp\"",
+                3,
+                "unknown variant `skipp`, expected one of `allow`",
+            ),
             ("[deployments.a]\nmodule = \"m\"\nschedules = 1", 3, "`schedules` is a list"),
             ("[deployments.a]\nmodule = \"m\"\nentry = 1", 3, "invalid type: integer `1`, expected a string"),
             ("[deployments.a]\nmodule = \"m\"\n\nentry = ", 4, ""),

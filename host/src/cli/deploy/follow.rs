@@ -121,7 +121,8 @@ fn line(at: Timestamp, run: &RunSummary, context: &Context) -> String {
     let deployment = run.deployment.as_deref().unwrap_or_default();
     let state = out.on_stdout(run.state.as_str(), state_colour(run.state));
     let label = run.label.as_ref().map(|label| format!(" ({})", harmless(label, 0))).unwrap_or_default();
-    let took = run_duration(run, at).filter(|_| run.state.is_final()).map(|took| format!(" {took}")).unwrap_or_default();
+    let took =
+        run_duration(run, at).filter(|_| run.state.is_final()).map(|took| format!(" {took}")).unwrap_or_default();
     let failure = run.failure.as_ref();
     let why = failure.map(|f| format!(": {}: {}", f.kind.name(), harmless(&f.message, 2))).unwrap_or_default();
     let id = out.on_stdout(&short_id(run.id), Colour::Dim);

@@ -128,7 +128,8 @@ impl Plan {
         for (done, change) in self.changes.iter().enumerate() {
             let deployment = carry_out(change, client).await.map_err(|error| {
                 let left = self.changes.len() - done;
-                let rest = if left > 1 { format!("; it and the {} after it are as before", left - 1) } else { String::new() };
+                let rest =
+                    if left > 1 { format!("; it and the {} after it are as before", left - 1) } else { String::new() };
                 Error::new(error.kind, format!("deployment `{}`: {error}{rest}", change.deployment))
             })?;
             if context.json {
@@ -141,7 +142,9 @@ impl Plan {
             names.extend(deployment.map(|deployment| deployment.name));
         }
         if session.is_embedded() && !follow && !names.is_empty() {
-            context.out.note("no server runs: the deployments are kept, and their schedules fire while `tarefa serve` runs");
+            context
+                .out
+                .note("no server runs: the deployments are kept, and their schedules fire while `tarefa serve` runs");
         }
         Ok(names)
     }
