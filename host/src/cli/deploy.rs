@@ -273,11 +273,13 @@ impl Wish {
         spec.check().map_err(of)?;
         spec.limits.iter().try_for_each(|limits| limits.check(&LimitCaps::default())).map_err(of)?;
         spec.retries.iter().try_for_each(|retries| retries.check()).map_err(of)?;
-        // Only a schedule needs all of them. Of a pinned version the server knows the schema.
-        let whole = !spec.schedules.is_empty() && spec.digest.is_none();
-        if let Some(schema) = entry.input.as_ref().filter(|_| whole) {
-            let schema = Schema::compile(schema).map_err(of)?;
-            schema.complete(spec.parameters.clone()).map_err(of)?;
+        // Of a pinned version the server knows the parameters.
+        if let Some(schema) = entry.input.as_ref().filter(|_| spec.digest.is_none()) {
+            let parameters = spec.parameters.clone();
+            let whole = || Schema::compile(schema)?.complete(parameters.clone()).map(drop);
+            // Without a schedule, who triggers it gives the rest.
+            let checked = if spec.schedules.is_empty() { Schema::check_some(schema, parameters.clone()) } else { whole() };
+            checked.map_err(of)?;
         }
         Ok(Wanted { name, spec, paused, told })
     }

@@ -1,7 +1,9 @@
 //! Deployments, and what comes of their schedules.
 
 use super::{Client, DELETE_TIMEOUT, MAX_RUNS_PAGE, Method, REPLY_TIMEOUT, with};
-use crate::api::shapes::{BackfillShape, BackfilledShape, DeploymentShape, Page, RunShape, TriggerShape, UpcomingList};
+use crate::api::shapes::{
+    BackfillShape, BackfilledShape, DeploymentShape, Page, RunShape, SkipShape, TriggerShape, UpcomingList,
+};
 use crate::domain::DeploymentSpec;
 use crate::error::Result;
 
@@ -59,6 +61,13 @@ impl Client {
     pub async fn backfill(&self, name: &str, range: &BackfillShape) -> Result<BackfilledShape> {
         let request = self.request(Method::POST, &["deployments", name, "backfill"]).json(range);
         self.read(self.send(request, DELETE_TIMEOUT).await?).await
+    }
+
+    /// The latest occurrences that were skipped, newest first.
+    pub async fn skips(&self, name: &str) -> Result<Vec<SkipShape>> {
+        let request = self.request(Method::GET, &["deployments", name, "skips"]);
+        let page: Page<SkipShape> = self.json(request).await?;
+        Ok(page.items)
     }
 
     /// The URL of a deployment's page, or of what the API says of it where there are no pages.

@@ -3,7 +3,6 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::domain::retry::human_ms;
 use crate::domain::{DeploymentSpec, Schedule};
 
 /// A part of a deployment that is to change; what is absent is as by default.
@@ -70,20 +69,8 @@ fn compare_schedules(from: &[Schedule], to: &[Schedule], found: &mut Vec<Field>)
     found.extend(added.map(|new| field(None, Some(new))));
 }
 
-/// All that a schedule says.
 fn words(schedule: &Schedule) -> String {
-    let mut text = schedule.to_string();
-    if schedule.jitter_ms > 0 {
-        text += &format!(", put off by up to {}", human_ms(schedule.jitter_ms));
-    }
-    let times = [("counted from", schedule.anchor), ("from", schedule.start), ("until", schedule.end)];
-    for (word, at) in times.into_iter().filter_map(|(word, at)| Some((word, at?))) {
-        text += &format!(", {word} {at}");
-    }
-    if schedule.paused {
-        text += ", paused";
-    }
-    text
+    schedule.describe() + if schedule.paused { ", paused" } else { "" }
 }
 
 #[cfg(test)]
