@@ -75,21 +75,22 @@ async fn confirmed(dir: &Path, context: &Context) -> Result<bool> {
     let held = match contents(context).await {
         Ok(held) => held,
         // What cannot be read any more may be just why all is to go.
-        Err(_) => "all modules, runs and logs".to_owned(),
+        Err(_) => "all modules, deployments, runs and logs".to_owned(),
     };
     let what = format!("{held} in `{}` ({})", dir.display(), bytes(all(dir)?.bytes));
     confirm::ask(&what, context)
 }
 
-/// `2 modules and 120 runs with their logs`.
+/// `2 modules, 1 deployment and 120 runs with their logs`.
 async fn contents(context: &Context) -> Result<String> {
     let session = Session::open_quietly(context, Grantable::default()).await?;
     let health = session.client.health().await;
     let count = session.client.count_runs().await;
+    let deployments = session.client.deployments().await;
     session.close(Ok(())).await?;
-    let (modules, runs) = (health?.modules, count?);
-    let (modules, runs) = (counted(modules, "module", "modules"), counted(runs, "run", "runs"));
-    Ok(format!("{modules} and {runs} with their logs"))
+    let modules = counted(health?.modules, "module", "modules");
+    let deployments = counted(deployments?.len() as u64, "deployment", "deployments");
+    Ok(format!("{modules}, {deployments} and {} with their logs", counted(count?, "run", "runs")))
 }
 
 fn all(dir: &Path) -> Result<Found> {

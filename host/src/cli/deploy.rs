@@ -30,9 +30,9 @@ use plan::{Plan, Source};
 const FILE: &str = "tarefa.toml";
 
 const HELP: &str = "\
-Without PATH, the deployments are those of `tarefa.toml`. A deployment is what was deployed last: what is not said is as
-by default, but that a deployment stays paused which somebody has paused. Policies, where none is given: `catchup = last`
-(after a time without a server, the latest missed occurrence runs) and `overlap = skip` (no run beside an unfinished one).";
+Without PATH, the deployments are those of `tarefa.toml`. A deployment is what was deployed last: what is not said is as \
+by default, except that one that somebody paused stays paused. Where no policy is given, `catchup = last` holds (after a \
+time without a server the latest missed occurrence runs), and `overlap = skip` (no run beside an unfinished one).";
 
 /// Have an entry run on a schedule: build it if need be, register it, and make or change its deployment
 #[derive(Debug, clap::Args)]
@@ -111,7 +111,9 @@ struct Wish {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
     let (dry_run, follow, prune) = (args.dry_run, args.follow, args.prune);
-    let project = args.project()?;
+    let mut project = args.project()?;
+    // Who follows means to see them run, and had them paused when it ended last time.
+    project.wishes.iter_mut().filter(|_| follow).for_each(|wish| _ = wish.paused.get_or_insert(false));
     let prune = match (prune, &project.name) {
         (true, None) => {
             let message =
@@ -246,8 +248,7 @@ impl Args {
             grants: self.options.given_grants(),
             ..spec
         };
-        // Who follows means to see it run.
-        let paused = if paused { Some(true) } else { self.follow.then_some(false) };
+        let paused = paused.then_some(true);
         let told = vec![None; spec.schedules.len()];
         let wish = Wish { place: String::new(), name, target, spec, options: self.options, paused, told };
         Ok(Project { name: None, wishes: vec![wish] })
@@ -278,7 +279,8 @@ impl Wish {
             let parameters = spec.parameters.clone();
             let whole = || Schema::compile(schema)?.complete(parameters.clone()).map(drop);
             // Without a schedule, who triggers it gives the rest.
-            let checked = if spec.schedules.is_empty() { Schema::check_some(schema, parameters.clone()) } else { whole() };
+            let checked =
+                if spec.schedules.is_empty() { Schema::check_some(schema, parameters.clone()) } else { whole() };
             checked.map_err(of)?;
         }
         Ok(Wanted { name, spec, paused, told })

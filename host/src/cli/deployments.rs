@@ -94,6 +94,7 @@ async fn list(client: &Client, context: &Context) -> Result<u8> {
 fn row(deployment: &DeploymentShape, context: &Context, now: Timestamp) -> Vec<Cell> {
     let next = match deployment.next_at {
         _ if deployment.paused => "paused".to_owned(),
+        _ if deployment.broken.is_some() => "broken".to_owned(),
         Some(at) => countdown(now, at),
         None => "by request".to_owned(),
     };
@@ -124,6 +125,9 @@ async fn show(name: &str, client: &Client, context: &Context) -> Result<u8> {
     }
     let version = spec.digest.as_ref().map_or("newest", |digest| digest.as_str().get(..12).unwrap_or(digest.as_str()));
     field("entry", format!("{}, version {version}", entry(&deployment)))?;
+    if let Some(why) = &deployment.broken {
+        field("broken", harmless(why, 13))?;
+    }
     if !spec.parameters.is_empty() {
         let json = serde_json::to_string(&spec.parameters).map_err(anyhow::Error::from)?;
         field("parameters", harmless(&json, 13))?;

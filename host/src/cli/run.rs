@@ -5,7 +5,7 @@ use super::attend::{self, Attended, End, OnSignal};
 use super::choose::{self, Target};
 use super::format::{harmless, short_id};
 use super::options::Options;
-use super::register::{Component, registered, short_digest};
+use super::register::{Component, registered, short_digest, tell_broken};
 use super::session::{Grantable, Session};
 use super::signals::Signals;
 use crate::api::shapes::{Caller, ModuleShape, SubmitShape};
@@ -81,6 +81,7 @@ async fn module(args: &Args, component: Option<Component>, client: &Client, cont
     let (module, what) = match component {
         Some(component) => {
             let (module, created) = client.register(&component.name, component.bytes).await?;
+            tell_broken(&module, context);
             let what = registered(&module, created);
             (module, what)
         }

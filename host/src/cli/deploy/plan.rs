@@ -9,7 +9,7 @@ use crate::api::shapes::{DeploymentShape, ModuleShape};
 use crate::cli::Context;
 use crate::cli::choose::Target;
 use crate::cli::output::Colour;
-use crate::cli::register::{Component, registered};
+use crate::cli::register::{Component, registered, short_digest, tell_broken};
 use crate::cli::session::Session;
 use crate::client::Client;
 use crate::domain::DeploymentSpec;
@@ -106,7 +106,7 @@ impl Plan {
             return context.out.json(&serde_json::json!({"modules": modules, "changes": self.changes}));
         }
         for source in new() {
-            let version = crate::cli::register::short_digest(&source.module);
+            let version = short_digest(&source.module);
             let mark = context.out.on_stdout("+", Colour::Green);
             context.out.line(&format!("{mark} module `{}`, version {version}", source.module.name))?;
         }
@@ -121,8 +121,11 @@ impl Plan {
         let client = &session.client;
         for Source { component, .. } in self.sources {
             let Some(component) = component else { continue };
-            let (module, created) = client.register(&component.name, component.bytes).await?;
+            let (mut module, created) = client.register(&component.name, component.bytes).await?;
             context.out.note(&registered(&module, created));
+            // Those that are changed next were checked with it.
+            module.broken_deployments.retain(|broken| self.changes.iter().all(|c| c.deployment != broken.deployment));
+            tell_broken(&module, context);
         }
         let mut names = Vec::with_capacity(self.changes.len());
         for (done, change) in self.changes.iter().enumerate() {
