@@ -391,4 +391,8 @@ async fn the_tutorials_deploy_scripts_run_as_often_as_they_say_in_ten_minutes() 
         assert_eq!((&deployment["name"], counted), (&json!(name), runs));
         assert_eq!((&deployment["description"], &deployment["n_skipped"]), (&json!(description), &json!(0)));
     }
+    let labels = app.get("/api/stats?by=label").await;
+    let labels: Vec<_> = labels["items"].as_array().unwrap().iter().filter(|item| item["key"] != "").collect();
+    assert!(labels.iter().all(|item| item["key"] == "processado" || item["key"] == "pulado"), "{labels:?}");
+    assert_eq!(labels.iter().map(|item| item["total"].as_u64().unwrap()).sum::<u64>(), 13, "{labels:?}");
 }
