@@ -96,7 +96,8 @@ fn row(deployment: &DeploymentShape, context: &Context, now: Timestamp) -> Vec<C
         _ if deployment.paused => "paused".to_owned(),
         _ if deployment.broken.is_some() => "broken".to_owned(),
         Some(at) => countdown(now, at),
-        None => "by request".to_owned(),
+        None if deployment.schedules.is_empty() => "by request".to_owned(),
+        None => "never".to_owned(),
     };
     vec![
         Cell::new(&deployment.name),
@@ -142,7 +143,6 @@ async fn show(name: &str, client: &Client, context: &Context) -> Result<u8> {
     if let Some(project) = &spec.project {
         field("project", project.clone())?;
     }
-    // What is set by hand is told as it is written.
     for (name, value) in settings(spec)? {
         field(&name, value)?;
     }
@@ -169,14 +169,27 @@ async fn show(name: &str, client: &Client, context: &Context) -> Result<u8> {
     Ok(0)
 }
 
-/// What a deployment says of how its runs are carried out, as JSON.
+/// What else a deployment says, as it is written.
 fn settings(spec: &DeploymentSpec) -> Result<Vec<(String, String)>> {
-    const SHOWN: [&str; 9] =
-        ["concurrency", "rate", "priority", "limits", "retries", "metering", "tags", "timezone", "grants"];
-    let spec = serde_json::to_value(spec).map_err(anyhow::Error::from)?;
-    let shown = SHOWN.iter().filter_map(|name| Some((name, spec.get(name)?)));
+    const TOLD: [&str; 11] = [
+        "module",
+        "entry",
+        "digest",
+        "description",
+        "parameters",
+        "schedules",
+        "paused",
+        "overlap",
+        "catchup",
+        "catchup_max",
+        "project",
+    ];
+    let serde_json::Value::Object(all) = serde_json::to_value(spec).map_err(anyhow::Error::from)? else {
+        return Ok(Vec::new());
+    };
     let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    Ok(shown.map(|(name, value)| ((*name).to_owned(), harmless(&text(value), 13))).collect())
+    let others = all.into_iter().filter(|(name, _)| !TOLD.contains(&name.as_str()));
+    Ok(others.map(|(name, value)| (name, harmless(&text(&value), 13))).collect())
 }
 
 async fn set_paused(name: &str, paused: bool, client: &Client, context: &Context) -> Result<u8> {

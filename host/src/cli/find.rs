@@ -3,7 +3,6 @@
 use crate::api::shapes::{DeploymentShape, RunSummary};
 use crate::client::{Client, MAX_RUNS_PAGE, RunsFilter};
 use crate::domain::RunId;
-use crate::domain::module::nearest;
 use crate::error::{Error, ErrorKind, Result};
 
 use super::Context;
@@ -66,20 +65,15 @@ pub(super) async fn run(client: &Client, text: &str, context: &Context) -> Resul
 
 /// The deployment of that name, or the only one whose name begins so.
 pub(super) async fn deployment(client: &Client, name: &str) -> Result<DeploymentShape> {
-    match client.deployment(name).await {
-        Err(error) if error.kind == ErrorKind::NotFound => {}
+    let unknown = match client.deployment(name).await {
+        Err(error) if error.kind == ErrorKind::NotFound => error,
         found => return found,
-    }
-    let all = client.deployments().await?;
-    let known: Vec<String> = all.iter().map(|deployment| deployment.name.clone()).collect();
-    let (mut begin, _) = all.into_iter().partition::<Vec<_>, _>(|deployment| deployment.name.starts_with(name));
+    };
+    let mut begin = client.deployments().await?;
+    begin.retain(|deployment| deployment.name.starts_with(name));
     match begin.len() {
+        0 => Err(unknown),
         1 => Ok(begin.remove(0)),
-        0 => {
-            let near = nearest(name, known.iter().map(String::as_str));
-            let hint = near.map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
-            Err(Error::not_found(format!("there is no deployment `{}`{hint}", harmless(name, 0))))
-        }
         _ => {
             let list = begin.iter().take(MAX_CANDIDATES).map(|deployment| format!("`{}`", deployment.name));
             let list = list.collect::<Vec<_>>().join(", ");

@@ -103,9 +103,12 @@ pub(super) async fn done(
         text += &field("next", &format!("only by request: `tarefa trigger {name}`"));
     }
     let upcoming = client.upcoming(Some(name), SHOWN_NEXT).await?.items;
-    let coming = upcoming.iter().filter(|next| !next.paused);
-    for (i, words) in upcoming::lines(coming, Timestamp::now()).iter().enumerate() {
+    let coming = upcoming::lines(upcoming.iter().filter(|next| !next.paused), Timestamp::now());
+    for (i, words) in coming.iter().enumerate() {
         text += &field(if i == 0 { "next" } else { "" }, words);
+    }
+    if coming.is_empty() && !deployment.paused && !deployment.schedules.is_empty() {
+        text += &field("next", "never: no schedule goes on");
     }
     out.line(&text)
 }
