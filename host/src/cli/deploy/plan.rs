@@ -184,9 +184,9 @@ fn deletion(deployment: DeploymentShape) -> Change {
 
 /// The deployment as it is then; none where it is deleted.
 async fn carry_out(change: &Change, client: &Client) -> Result<Option<DeploymentShape>> {
-    match (&change.spec, change.action) {
-        (None, _) => client.delete_deployment(&change.deployment).await.map(|()| None),
-        (Some(_), Action::Keep) => client.deployment(&change.deployment).await.map(Some),
-        (Some(spec), _) => client.put_deployment(&change.deployment, spec).await.map(Some),
+    match &change.spec {
+        None => client.delete_deployment(&change.deployment).await.map(|()| None),
+        // What seems to be there already may differ in what is not shown: the server knows.
+        Some(spec) => client.put_deployment(&change.deployment, spec).await.map(Some),
     }
 }

@@ -81,7 +81,7 @@ pub(super) async fn done(
     let entry = format!("{}/{}", deployment.module, deployment.entry);
     let mut text = match change.action {
         Action::Create => format!("created `{name}`, which runs `{entry}`"),
-        Action::Keep => format!("`{name}` is as it was: nothing has changed"),
+        Action::Keep if deployment.changed != Some(true) => format!("`{name}` is as it was: nothing has changed"),
         _ => format!("updated `{name}`, which runs `{entry}`"),
     };
     if change.action == Action::Update {
