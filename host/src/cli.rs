@@ -9,18 +9,23 @@ use crate::error::Result;
 
 mod artifacts;
 mod attend;
+mod backfill;
 mod backup;
 mod build;
 mod choose;
 mod clean;
 mod completions;
+mod confirm;
 mod crates;
+mod deploy;
+mod deployments;
 mod find;
 mod follow;
 mod format;
 mod logs;
 mod modules;
 mod new;
+mod options;
 mod output;
 mod params;
 mod parse;
@@ -35,6 +40,8 @@ mod settings;
 mod signals;
 mod table;
 mod tree;
+mod trigger;
+mod upcoming;
 mod variables;
 
 use output::Output;
@@ -81,6 +88,11 @@ enum Verb {
     Artifacts(artifacts::Args),
     Variables(variables::Args),
     Modules(modules::Args),
+    Deploy(deploy::Args),
+    Deployments(deployments::Args),
+    Trigger(trigger::Args),
+    Upcoming(upcoming::Args),
+    Backfill(backfill::Args),
     Backup(backup::Args),
     Clean(clean::Args),
     Completions(completions::Args),
@@ -142,6 +154,11 @@ async fn dispatch(cli: Cli, out: Output) -> Result<u8> {
         Verb::Artifacts(args) => artifacts::run(args, &context).await,
         Verb::Variables(args) => variables::run(args, &context).await,
         Verb::Modules(args) => modules::run(args, &context).await,
+        Verb::Deploy(args) => deploy::run(args, &context).await,
+        Verb::Deployments(args) => deployments::run(args, &context).await,
+        Verb::Trigger(args) => trigger::run(args, &context).await,
+        Verb::Upcoming(args) => upcoming::run(args, &context).await,
+        Verb::Backfill(args) => backfill::run(args, &context).await,
         Verb::Backup(args) => backup::run(args, &context).await,
         Verb::Clean(args) => clean::run(&args, &context).await,
         Verb::Completions(args) => completions::run(&args, &context),

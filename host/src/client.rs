@@ -16,6 +16,8 @@ use crate::domain::{Kind, RetentionPatch, RunId, ShownState, Timestamp, Trigger}
 use crate::error::{Error, ErrorKind, Result};
 use crate::tls;
 
+mod deployments;
+
 /// How long a connection to a server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a reply may take, beyond what the call itself waits for: a registration compiles a module.
@@ -94,6 +96,16 @@ impl Client {
         let response = self.send(request, REPLY_TIMEOUT).await?;
         let created = response.status() == StatusCode::CREATED;
         Ok((self.read(response).await?, created))
+    }
+
+    /// What a component would be once it is registered; registers nothing.
+    pub async fn examine(&self, name: &str, bytes: Vec<u8>) -> Result<ModuleShape> {
+        let request = self
+            .request(Method::POST, &["modules"])
+            .query(&[("name", name), ("check", "true")])
+            .header("content-type", "application/wasm")
+            .body(bytes);
+        self.json(request).await
     }
 
     /// The modules, one page.

@@ -105,6 +105,7 @@ pub struct Server {
     worker: Arc<Worker>,
     guests: Option<Runtime>,
     address: SocketAddr,
+    serves: bool,
     closing: CancellationToken,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
     finished: broadcast::Receiver<RunId>,
@@ -203,6 +204,7 @@ impl Server {
             worker,
             guests: Some(guests),
             address,
+            serves: config.serves,
             closing,
             serving,
             finished,
@@ -217,6 +219,11 @@ impl Server {
     /// Where it answers.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Whether it does what `tarefa serve` does.
+    pub fn serves(&self) -> bool {
+        self.serves
     }
 
     /// The next top-level run that finishes; none once the server is gone.

@@ -279,7 +279,7 @@ fn clean_asks_before_it_deletes_all_and_leaves_what_is_not_ours() {
 
     let refused = ends(&data, &["clean", "--data"], 2);
     assert!(stderr(&refused).contains("there is nobody to ask: give `--yes`"), "{}", stderr(&refused));
-    let named = format!("deletes 1 module and 2 runs with their logs in `{}` (", data.display());
+    let named = format!("deletes 1 module, 0 deployments and 2 runs with their logs in `{}` (", data.display());
     assert!(stderr(&refused).contains(&named), "{}", stderr(&refused));
     assert!(data.join("tarefa.db").is_file());
     let server = Process::serve(&data, &[]);

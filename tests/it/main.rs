@@ -15,6 +15,7 @@ mod contract;
 mod crash;
 mod damage;
 mod deletion;
+mod deploy;
 mod deployments;
 mod disk;
 mod docs;

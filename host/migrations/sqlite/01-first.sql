@@ -330,6 +330,7 @@ CREATE INDEX notifications_due ON notifications (next_at, rule) WHERE next_at IS
 -- What runs show of their work, the newest of each key. `call` counts what one attempt has written, so that a flow that
 -- is called again writes nothing twice.
 CREATE TABLE artifacts (
+    no INTEGER PRIMARY KEY,
     root_id BLOB NOT NULL,
     run_id BLOB NOT NULL,
     key TEXT NOT NULL,
@@ -338,7 +339,9 @@ CREATE TABLE artifacts (
     kind TEXT NOT NULL CHECK (kind = 'markdown' OR kind = 'table' OR kind = 'link'),
     title TEXT,
     description TEXT,
+    at INTEGER NOT NULL,
     content TEXT NOT NULL
+) STRICT;
 
 CREATE UNIQUE INDEX artifacts_of_run ON artifacts (run_id, key);
 CREATE INDEX artifacts_of_root ON artifacts (root_id);
@@ -349,3 +352,4 @@ CREATE TABLE variables (
     name TEXT PRIMARY KEY,
     value TEXT NOT NULL,
     updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -265,6 +265,7 @@ fn shape(app: &App, deployment: Deployment, changed: Option<Changed>) -> Result<
         grants: spec.grants,
         retention: spec.retention,
         notify: spec.notify,
+        project: spec.project,
         created_at,
         updated_at,
         last_run,

@@ -23,6 +23,10 @@ pub(super) struct RegisterQuery {
     /// What the module is called from now on.
     #[param(pattern = "^[a-z][a-z0-9_-]{0,63}$", example = "my_flow")]
     name: String,
+    /// Register nothing, and answer with what would be registered.
+    #[serde(default)]
+    #[param(default = false)]
+    check: bool,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -45,7 +49,7 @@ pub(super) struct ListQuery {
     request_body(content = WasmBody, content_type = "application/wasm", description = "The component, at most 64 MiB"),
     responses(
         (status = 201, description = "It is registered", body = ModuleShape),
-        (status = 200, description = "It is the newest version already", body = ModuleShape),
+        (status = 200, description = "It is the newest version already, or was only checked", body = ModuleShape),
         Invalid, TooLarge, UnsupportedMediaType,
     ),
 )]
@@ -54,6 +58,9 @@ pub(super) async fn register(
     Query(query): Query<RegisterQuery>,
     WasmBody(wasm): WasmBody,
 ) -> Result<(StatusCode, Json<ModuleShape>)> {
+    if query.check {
+        return Ok((StatusCode::OK, Json(shape(state.app.examine(&query.name, wasm.into()).await?, None))));
+    }
     let (module, new) = state.app.register(&query.name, wasm.into()).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     let broken = state.app.broken_deployments(&query.name)?;

@@ -15,6 +15,18 @@ impl App {
     ///
     /// `invalid` or `too_large`, with the reason, where it is no component that we can run.
     pub async fn register(&self, name: &str, wasm: Vec<u8>) -> Result<(Module, bool)> {
+        let _undeleted = self.registering.read().await;
+        let module = self.examine(name, wasm).await?;
+        let (id, changed) = self.store.publish(&module)?;
+        Ok((self.version(id)?.module.clone(), changed))
+    }
+
+    /// What a component would be once it is registered.
+    ///
+    /// # Errors
+    ///
+    /// As [`App::register`].
+    pub async fn examine(&self, name: &str, wasm: Vec<u8>) -> Result<Module> {
         check_name("module", name).map_err(Error::invalid)?;
         if wasm.len() > MAX_MODULE_BYTES {
             return Err(Error::too_large(format!(
@@ -22,18 +34,15 @@ impl App {
                 wasm.len()
             )));
         }
-        let _undeleted = self.registering.read().await;
         let size_bytes = wasm.len() as u64;
         let (digest, description) = self.wasm.inspect(wasm, &self.config.caps).await?;
-        let module = Module {
+        Ok(Module {
             name: name.to_owned(),
             digest,
             size_bytes,
             created_at: self.clock.now(),
             entries: description.entries,
-        };
-        let (id, changed) = self.store.publish(&module)?;
-        Ok((self.version(id)?.module.clone(), changed))
+        })
     }
 }
 

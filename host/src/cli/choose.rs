@@ -7,8 +7,8 @@ use crate::domain::module::nearest;
 use crate::domain::{Entry, Kind};
 use crate::error::{Error, Result};
 
-/// What `tarefa run` and `tarefa register` are pointed at.
-#[derive(Debug, PartialEq, Eq)]
+/// What `tarefa run`, `tarefa register` and `tarefa deploy` are pointed at.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     /// A crate's folder, built first.
     Crate(PathBuf),
@@ -30,6 +30,14 @@ impl Target {
             return Target::Crate(path.to_owned());
         }
         Target::Module(text.to_owned())
+    }
+
+    /// A path that is no module's name, however it looks.
+    pub(super) fn at(path: &Path) -> Target {
+        match path.extension().is_some_and(|extension| extension == "wasm") {
+            true => Target::File(path.to_owned()),
+            false => Target::Crate(path.to_owned()),
+        }
     }
 }
 

@@ -1,12 +1,11 @@
 //! `tarefa clean`: gives back what the data directory can be without, or all of it.
 
 use std::fs;
-use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 
-use super::Context;
 use super::format::{bytes, counted};
 use super::session::{Grantable, Session};
+use super::{Context, confirm};
 use crate::client::Client;
 use crate::datadir::DataDir;
 use crate::domain::{Keep, RetentionPatch};
@@ -63,7 +62,6 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<u8> {
         // Whether a server holds it is said before anybody is asked.
         drop(DataDir::take(dir)?);
         if !confirmed(dir, context).await? {
-            context.out.note("nothing was deleted");
             return Ok(1);
         }
     }
@@ -101,27 +99,22 @@ async fn confirmed(dir: &Path, context: &Context) -> Result<bool> {
     let held = match contents(context).await {
         Ok(held) => held,
         // What cannot be read any more may be just why all is to go.
-        Err(_) => "all modules, runs and logs".to_owned(),
+        Err(_) => "all modules, deployments, runs and logs".to_owned(),
     };
     let what = format!("{held} in `{}` ({})", dir.display(), bytes(all(dir)?.bytes));
-    if !std::io::stdin().is_terminal() {
-        return Err(Error::invalid(format!("this deletes {what}, and there is nobody to ask: give `--yes`")));
-    }
-    context.out.note(&format!("delete {what}? [y/N]"));
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).map_err(anyhow::Error::from)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    confirm::ask(&what, context)
 }
 
-/// `2 modules and 120 runs with their logs`.
+/// `2 modules, 1 deployment and 120 runs with their logs`.
 async fn contents(context: &Context) -> Result<String> {
     let session = Session::open_quietly(context, Grantable::default()).await?;
     let health = session.client.health().await;
     let count = session.client.count_runs().await;
+    let deployments = session.client.deployments().await;
     session.close(Ok(())).await?;
-    let (modules, runs) = (health?.modules, count?);
-    let (modules, runs) = (counted(modules, "module", "modules"), counted(runs, "run", "runs"));
-    Ok(format!("{modules} and {runs} with their logs"))
+    let modules = counted(health?.modules, "module", "modules");
+    let deployments = counted(deployments?.len() as u64, "deployment", "deployments");
+    Ok(format!("{modules}, {deployments} and {} with their logs", counted(count?, "run", "runs")))
 }
 
 fn all(dir: &Path) -> Result<Found> {

@@ -1,15 +1,17 @@
-//! Which run is meant: `latest`, an id, the last characters of one, or a name.
+//! Which run is meant: `latest`, an id, the last characters of one, or a name. And which deployment.
 
-use crate::api::shapes::RunSummary;
+use crate::api::shapes::{DeploymentShape, RunSummary};
 use crate::client::{Client, MAX_RUNS_PAGE, RunsFilter};
 use crate::domain::RunId;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 use super::Context;
 use super::format::{date, harmless, short_id};
 
 /// How a run may be given, in the help of every verb that takes one.
 pub(super) const RUN: &str = "`latest`, a run's id, the last characters of one, or the name of a recent run";
+/// How a deployment may be given.
+pub(super) const DEPLOYMENT: &str = "a deployment's name, or how it begins where no other begins so";
 /// The fewest characters of an id that are taken for one.
 const MIN_SUFFIX: usize = 4;
 /// Pages of runs that are looked through, newest first.
@@ -57,6 +59,25 @@ pub(super) async fn run(client: &Client, text: &str, context: &Context) -> Resul
                 }
             }
             Err(Error::not_found(format!("no recent run is named `{name}`, or has an id that ends so; give {RUN}")))
+        }
+    }
+}
+
+/// The deployment of that name, or the only one whose name begins so.
+pub(super) async fn deployment(client: &Client, name: &str) -> Result<DeploymentShape> {
+    let unknown = match client.deployment(name).await {
+        Err(error) if error.kind == ErrorKind::NotFound => error,
+        found => return found,
+    };
+    let mut begin = client.deployments().await?;
+    begin.retain(|deployment| deployment.name.starts_with(name));
+    match begin.len() {
+        0 => Err(unknown),
+        1 => Ok(begin.remove(0)),
+        _ => {
+            let list = begin.iter().take(MAX_CANDIDATES).map(|deployment| format!("`{}`", deployment.name));
+            let list = list.collect::<Vec<_>>().join(", ");
+            Err(Error::invalid(format!("`{name}` may be several deployments: {list}")))
         }
     }
 }

@@ -29,6 +29,15 @@ pub(super) fn duration(ms: f64) -> String {
     }
 }
 
+/// When something comes, in whole seconds: `in 30 s`, `in 1 min 30 s`, `in 2 d 4 h`; `due` where its time has come.
+pub(super) fn countdown(now: Timestamp, at: Timestamp) -> String {
+    match (between(now, at) / 1000.0).round() {
+        seconds if seconds < 1.0 => "due".to_owned(),
+        seconds if seconds < 60.0 => format!("in {seconds} s"),
+        seconds => format!("in {}", duration(seconds * 1000.0)),
+    }
+}
+
 /// A count with an SI prefix: `950`, `1.2 k`, `34.5 M`.
 pub(super) fn si(count: u64) -> String {
     scaled(count, 1000.0, &["", " k", " M", " G", " T", " P", " E"])
@@ -205,6 +214,13 @@ mod tests {
         for (ms, text) in table {
             assert_eq!(duration(ms), text);
         }
+    }
+
+    #[test]
+    fn a_countdown_is_in_whole_seconds() {
+        let now = Timestamp::UNIX_EPOCH;
+        let at = |ms| countdown(now, now + jiff::SignedDuration::from_millis(ms));
+        assert_eq!([-5, 29_600, 59_700, 90_400].map(at), ["due", "in 30 s", "in 1 min 0 s", "in 1 min 30 s"]);
     }
 
     #[test]

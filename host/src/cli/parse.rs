@@ -105,13 +105,18 @@ fn mode(text: &str) -> Result<(&str, DirMode), String> {
 }
 
 /// The path without links, so that what is granted is what stands there now.
-fn absolute(path: &str) -> Result<String, String> {
+pub(super) fn absolute(path: &str) -> Result<String, String> {
     let found =
         Path::new(path).canonicalize().map_err(|error| format!("cannot grant the directory `{path}`: {error}"))?;
     if !found.is_dir() {
         return Err(format!("cannot grant `{path}`: it is no directory"));
     }
     found.into_os_string().into_string().map_err(|_| format!("cannot grant `{path}`: its path is not UTF-8"))
+}
+
+/// One of the words that the API has for a value.
+pub(super) fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(serde_json::Value::from(text)).map_err(|error| error.to_string())
 }
 
 /// `NAME=VALUE`.

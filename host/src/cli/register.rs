@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::choose::Target;
-use super::format::{bytes, counted};
+use super::format::{bytes, counted, harmless};
 use super::session::Session;
 use super::{Context, crates};
-use crate::api::shapes::ModuleShape;
+use crate::api::shapes::{BrokenShape, ModuleShape};
 use crate::client::Client;
 use crate::domain::module::check_name;
 use crate::error::{Error, Result};
@@ -36,6 +36,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
 
 async fn register(component: Component, client: &Client, context: &Context) -> Result<u8> {
     let (module, created) = client.register(&component.name, component.bytes).await?;
+    tell_broken(&module, context);
     if context.json {
         context.out.json(&module)?;
     } else {
@@ -51,6 +52,13 @@ pub(super) fn registered(module: &ModuleShape, created: bool) -> String {
     match created {
         true => format!("registered `{}` as version {version}", module.name),
         false => format!("`{}` is registered already as version {version}", module.name),
+    }
+}
+
+/// Says which deployments the registered version cannot carry out.
+pub(super) fn tell_broken(module: &ModuleShape, context: &Context) {
+    for BrokenShape { deployment, why } in &module.broken_deployments {
+        context.out.note(&format!("this version breaks the deployment `{deployment}`: {}", harmless(why, 2)));
     }
 }
 

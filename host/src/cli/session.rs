@@ -54,6 +54,9 @@ impl Session {
     /// Says on stderr which server it is.
     pub(super) fn say_which(&self, context: &Context) {
         context.out.note(&match (&self.embedded, &context.server) {
+            (Some(server), _) if server.serves() => {
+                format!("no server holds `{}`: serving {} meanwhile", context.data_dir.display(), self.client.url())
+            }
             (Some(_), _) => format!("no server holds `{}`: running embedded", context.data_dir.display()),
             (None, Some(named)) => format!("using the server at {}, as {} says", self.client.url(), named.by),
             (None, None) => format!("using the server at {}", self.client.url()),
@@ -62,6 +65,15 @@ impl Session {
 
     /// Says nothing. An embedded server may grant what is in `grantable`: its user may open and reach it anyway.
     pub(super) async fn open_quietly(context: &Context, grantable: Grantable) -> Result<Session> {
+        Session::open_with(context, config(context, grantable)).await
+    }
+
+    /// As `open_quietly`, but an embedded server does what `tarefa serve` does.
+    pub(super) async fn open_to_serve(context: &Context, grantable: Grantable) -> Result<Session> {
+        Session::open_with(context, ServerConfig { serves: true, claims: true, ..config(context, grantable) }).await
+    }
+
+    async fn open_with(context: &Context, config: ServerConfig) -> Result<Session> {
         if let Some(named) = &context.server {
             let client = Client::new(&named.url)
                 .map_err(|error| Error::new(error.kind, format!("{error} (it stands in {})", named.by)))?;
@@ -71,7 +83,7 @@ impl Session {
             if let Some(holder) = datadir::find_server(&context.data_dir)? {
                 return Ok(Session { client: Client::new(&holder.url)?, embedded: None });
             }
-            match Server::start(config(context, grantable.clone())).await {
+            match Server::start(config.clone()).await {
                 Ok(server) => return Ok(Session { client: Client::new(&server.url())?, embedded: Some(server) }),
                 // Another process was quicker, and may not answer yet.
                 Err(error) if error.kind == ErrorKind::Conflict => tokio::time::sleep(STARTING_INTERVAL).await,

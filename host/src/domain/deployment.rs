@@ -156,6 +156,10 @@ pub struct DeploymentSpec {
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     #[schema(max_items = 20)]
     pub notify: Vec<NotifyRule>,
+    /// The project whose `tarefa.toml` it is kept in step with.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(pattern = "^[a-z][a-z0-9_-]{0,63}$")]
+    pub project: Option<String>,
 }
 
 /// What becomes of occurrences that were missed while no server ran.
@@ -217,6 +221,9 @@ impl DeploymentSpec {
             rate.check()?;
         }
         notify::check_rules(&self.notify)?;
+        if let Some(project) = &self.project {
+            super::module::check_name("project", project)?;
+        }
         check_priority(self.priority)
     }
 

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use super::{Caller, RunSummary};
 use crate::domain::{
-    Catchup, Concurrency, Digest, Grants, Kind, LimitsPatch, Metering, NotifyRule, OnConflict, Rate, RetentionPatch,
-    Retries, RunId, Schedule, ScheduleId, SkipReason,
+    Catchup, Concurrency, DeploymentSpec, Digest, Grants, Kind, LimitsPatch, Metering, NotifyRule, OnConflict, Rate,
+    RetentionPatch, Retries, RunId, Schedule, ScheduleId, SkipReason,
 };
 
 /// A deployment: what it says, and where it is.
@@ -43,6 +43,7 @@ pub struct DeploymentShape {
     pub retention: Option<RetentionPatch>,
     /// With `********` in the place of each secret.
     pub notify: Vec<NotifyRule>,
+    pub project: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// The first of its schedules' next occurrences; null where none fires.
@@ -55,6 +56,36 @@ pub struct DeploymentShape {
     pub last_run: Option<RunSummary>,
     /// Why it cannot be carried out now, such as for a module that was deleted.
     pub broken: Option<String>,
+}
+
+impl DeploymentShape {
+    /// What it says, as it was put.
+    pub fn spec(&self) -> DeploymentSpec {
+        DeploymentSpec {
+            module: self.module.clone(),
+            entry: Some(self.entry.clone()),
+            digest: self.digest.clone(),
+            description: self.description.clone(),
+            parameters: self.parameters.clone(),
+            schedules: self.schedules.iter().map(ScheduleShape::schedule).collect(),
+            paused: self.paused,
+            overlap: self.overlap,
+            catchup: self.catchup,
+            catchup_max: self.catchup_max,
+            concurrency: self.concurrency.clone(),
+            rate: self.rate,
+            priority: self.priority,
+            limits: self.limits.clone(),
+            retries: self.retries.clone(),
+            metering: self.metering,
+            tags: self.tags.clone(),
+            timezone: self.timezone.clone(),
+            grants: self.grants.clone(),
+            retention: self.retention,
+            notify: self.notify.clone(),
+            project: self.project.clone(),
+        }
+    }
 }
 
 /// A schedule of a deployment, and where it is.

@@ -31,6 +31,9 @@ pub(super) struct List {
     /// Only runs with this tag
     #[arg(long)]
     tag: Option<String>,
+    /// Only runs of this deployment
+    #[arg(long)]
+    deployment: Option<String>,
     /// Only runs that were submitted so: `api`, `cli`, `flow` or `schedule`
     #[arg(long, value_parser = trigger)]
     trigger: Option<Trigger>,
@@ -86,6 +89,7 @@ pub(super) async fn list(list: List, client: &Client, context: &Context) -> Resu
         parent,
         label: list.label,
         tag: list.tag,
+        deployment: list.deployment,
         trigger: list.trigger,
         since: list.since,
         until: list.until,
