@@ -21,7 +21,7 @@ pub mod trigger;
 
 pub use attempt::{Attempt, Outcome, Usage};
 pub use cache::{CacheKey, CacheRule, CacheScope};
-pub use concurrency::{Concurrency, OnConflict, Rate};
+pub use concurrency::{Across, AcrossRules, Concurrency, Hold, OnConflict, Pace, Rate};
 pub use deployment::{Catchup, DeploymentSpec};
 pub use failure::{Failure, FailureKind};
 pub use http::HttpGrant;
