@@ -108,6 +108,7 @@ fn delete_one(transaction: &Connection, id: RunId, left: &mut usize) -> Result<b
         "DELETE FROM history WHERE run_id = ?",
         "DELETE FROM signals WHERE run_id = ?",
         "DELETE FROM cache WHERE run_id = ?",
+        "DELETE FROM holds WHERE run_id = ?",
         "DELETE FROM runs WHERE id = ?",
     ] {
         rows += transaction.prepare_cached(sql)?.execute([id.as_bytes()])?;
