@@ -3,6 +3,7 @@
 mod backup;
 mod deletion;
 mod grants;
+mod limits;
 mod register;
 mod registry;
 mod replay;
@@ -18,7 +19,7 @@ use uuid::ContextV7;
 
 use crate::clock::Clock;
 use crate::domain::limits::LimitCaps;
-use crate::domain::{DirMode, Kind, Run, RunId, State};
+use crate::domain::{DirMode, Run, RunId, State};
 use crate::error::{Error, Result};
 use crate::events::{CancelRequest, Events};
 use crate::metrics::Metrics;
@@ -27,6 +28,7 @@ use crate::wasm::{Secret, Wasm};
 use registry::Registry;
 
 pub use backup::Backup;
+pub use limits::{Claimant, Limits, TagLimitInUse};
 pub use register::MAX_MODULE_BYTES;
 pub use registry::{Plan, Version};
 pub use replay::{Call, Execution, ReplayOrder, Replayed, Replayer};
@@ -62,6 +64,7 @@ pub struct App {
     pub config: AppConfig,
     /// What all random numbers of guests follow from.
     pub secret: Secret,
+    pub limits: Limits,
     registry: Registry,
     /// The worker, once there is one.
     pub starter: OnceLock<Weak<dyn Starter>>,
@@ -78,6 +81,7 @@ impl App {
     /// Where the store cannot be read.
     pub fn new(store: Store, wasm: Wasm, events: Events, clock: Clock, config: AppConfig) -> Result<Arc<App>> {
         let secret = Secret::new(store.seed()?);
+        let limits = Limits::load(&store)?;
         Ok(Arc::new(App {
             store,
             wasm,
@@ -86,6 +90,7 @@ impl App {
             metrics: Metrics::new(),
             config,
             secret,
+            limits,
             registry: Registry::default(),
             starter: OnceLock::new(),
             registering: tokio::sync::RwLock::default(),
@@ -116,10 +121,7 @@ impl App {
                 return Err(Error::conflict(format!("run `{id}` is {} already", state.as_str())));
             }
             Cancelled::AtOnce => {
-                self.metrics.finished(&self.run(id)?);
-                self.events.run_finished(id);
-                // It may have been the child of a flow that waits for it.
-                self.events.run_is_due(Kind::Flow);
+                self.ended_at_once(&self.run(id)?);
             }
             Cancelled::Asked => {
                 let parent = self.run(id)?.parent;

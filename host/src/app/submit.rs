@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 use super::{App, Plan, Version};
 use crate::domain::run::{MAX_RUN_NAME, MAX_TAG, MAX_TAGS, render_name};
-use crate::domain::{Digest, Run, SettingsPatch, Trigger};
+use crate::domain::{Across, AcrossRules, Digest, Run, SettingsPatch, Trigger};
 use crate::error::{Error, Result};
-use crate::store::Inserted;
+use crate::store::{Inserted, Skipped};
 
 /// The largest input of a run, as JSON text in bytes.
 pub const MAX_INPUT_BYTES: usize = 4 << 20;
@@ -29,6 +29,7 @@ pub struct NewRun {
     pub scheduled_at: Option<Timestamp>,
     pub settings: SettingsPatch,
     pub trigger: Trigger,
+    pub across: AcrossRules,
 }
 
 /// Carries out runs at once where there is room, without putting them on record before as waiting for it.
@@ -50,8 +51,44 @@ impl App {
     /// # Errors
     ///
     /// `not_found` for module and entry, `invalid` for parameters and settings, `forbidden` for grants, `conflict` for
-    /// a key that stands for other parameters.
+    /// a key that stands for other parameters, and where a limit has the run skipped.
     pub fn submit(&self, new: NewRun) -> Result<(Run, bool)> {
+        let mut run = self.prepare(new)?;
+        let due = run.scheduled_at <= run.created_at;
+        let starter = self.starter.get().and_then(Weak::upgrade).filter(|_| due && !self.may_have_to_wait(&run));
+        let started = starter.and_then(|starter| starter.start(&mut run));
+        match self.store.insert_run(&run)? {
+            Inserted::Inserted { cancelled } => {
+                self.metrics.submitted(run.trigger);
+                match started {
+                    Some(started) => started.begin(run.clone()),
+                    None => self.events.run_is_due(run.kind),
+                }
+                self.tell_cancelled(&cancelled);
+                Ok((run, true))
+            }
+            Inserted::Exists(id) => {
+                let existing = self.run(id)?;
+                if existing.input != run.input {
+                    let key = run.idempotency_key.as_deref().unwrap_or_default();
+                    let message = format!("idempotency key `{key}` stands for run `{id}`, which has other parameters");
+                    return Err(Error::conflict(message));
+                }
+                Ok((existing, false))
+            }
+            Inserted::Skipped(Skipped { name, max, by }) => {
+                let message = format!("skipped: the limit of `{name}` is {max}, and run `{by}` is not over yet");
+                Err(Error::conflict(message))
+            }
+        }
+    }
+
+    /// The run that a request comes to, checked, and not on record yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`App::submit`].
+    pub(super) fn prepare(&self, new: NewRun) -> Result<Run> {
         let version = self.find_version(&new.module, new.digest.as_ref())?;
         let index = match &new.entry {
             Some(name) => version.find(name).map_err(Error::not_found)?,
@@ -73,33 +110,14 @@ impl App {
             (None, Some(template)) => Some(render_name(template, &parameters)),
             (None, None) => None,
         };
+        let across = new.across.of_run(&plan.version.name, &plan.entry_name, &parameters).map_err(Error::invalid)?;
         let mut run = self.new_run(&plan, parameters)?;
         run.name = name.map(Into::into);
         run.idempotency_key = new.idempotency_key.map(Into::into);
         run.scheduled_at = new.scheduled_at.unwrap_or(run.created_at);
         run.trigger = new.trigger;
-        let due = run.scheduled_at <= run.created_at;
-        let starter = self.starter.get().and_then(Weak::upgrade).filter(|_| due);
-        let started = starter.and_then(|starter| starter.start(&mut run));
-        match self.store.insert_run(&run)? {
-            Inserted::Inserted => {
-                self.metrics.submitted(run.trigger);
-                match started {
-                    Some(started) => started.begin(run.clone()),
-                    None => self.events.run_is_due(run.kind),
-                }
-                Ok((run, true))
-            }
-            Inserted::Exists(id) => {
-                let existing = self.run(id)?;
-                if existing.input != run.input {
-                    let key = run.idempotency_key.as_deref().unwrap_or_default();
-                    let message = format!("idempotency key `{key}` stands for run `{id}`, which has other parameters");
-                    return Err(Error::conflict(message));
-                }
-                Ok((existing, false))
-            }
-        }
+        run.across = (across != Across::default()).then(|| Arc::new(across));
+        Ok(run)
     }
 
     /// How an entry is carried out with these settings, where they and their grants may be had.
