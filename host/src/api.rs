@@ -18,6 +18,7 @@ mod runs;
 pub mod shapes;
 mod signals;
 mod stats;
+mod tag_limits;
 mod view;
 
 use std::sync::Arc;
@@ -85,6 +86,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/runs/{id}/pause", post(signals::pause))
         .route("/api/runs/{id}/resume", post(signals::resume))
         .route("/api/stats", get(stats::stats))
+        .route("/api/tag-limits", get(tag_limits::list))
+        .route("/api/tag-limits/{tag}", get(tag_limits::show).put(tag_limits::set).delete(tag_limits::remove))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn_with_state(state.info.clone(), guard::same_origin))

@@ -17,6 +17,7 @@ mod crates;
 mod find;
 mod follow;
 mod format;
+mod limits;
 mod logs;
 mod modules;
 mod new;
@@ -77,6 +78,7 @@ enum Verb {
     Replay(replay::Args),
     Logs(logs::Args),
     Modules(modules::Args),
+    Limits(limits::Args),
     Backup(backup::Args),
     Clean(clean::Args),
     Completions(completions::Args),
@@ -136,6 +138,7 @@ async fn dispatch(cli: Cli, out: Output) -> Result<u8> {
         Verb::Replay(args) => replay::run(args, &context).await,
         Verb::Logs(args) => logs::run(args, &context).await,
         Verb::Modules(args) => modules::run(args, &context).await,
+        Verb::Limits(args) => limits::run(args, &context).await,
         Verb::Backup(args) => backup::run(args, &context).await,
         Verb::Clean(args) => clean::run(&args, &context).await,
         Verb::Completions(args) => completions::run(&args, &context),

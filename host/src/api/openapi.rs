@@ -12,7 +12,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Res
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::shapes::ErrorShape;
-use super::{backup, deletion, events, graph, health, metrics, modules, replay, retry, runs, signals, stats};
+use super::{backup, deletion, events, graph, health, metrics, modules, replay, retry, runs, signals, stats, tag_limits};
 use crate::error::{ErrorKind, Result};
 
 #[derive(OpenApi)]
@@ -43,6 +43,10 @@ use crate::error::{ErrorKind, Result};
         modules::list,
         modules::show,
         deletion::delete_module,
+        tag_limits::list,
+        tag_limits::show,
+        tag_limits::set,
+        tag_limits::remove,
         backup::backup,
         health::health,
         metrics::metrics,
@@ -99,7 +103,7 @@ struct Always;
 impl Modify for Always {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let operations =
-            openapi.paths.paths.values_mut().flat_map(|path| [&mut path.get, &mut path.post, &mut path.delete]);
+            openapi.paths.paths.values_mut().flat_map(|path| [&mut path.get, &mut path.post, &mut path.put, &mut path.delete]);
         for operation in operations.flatten() {
             for refused in
                 [refused(ErrorKind::Forbidden), refused(ErrorKind::Unavailable), refused(ErrorKind::Internal)]

@@ -59,6 +59,9 @@ pub(super) struct Args {
     /// A word to find the run by
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
+    /// From 0 to 9: what is higher starts first
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
+    priority: Option<u8>,
     /// Only the result, and what went wrong
     #[arg(short, long)]
     quiet: bool,
@@ -162,6 +165,7 @@ impl Args {
             tags: (!self.tags.is_empty()).then(|| self.tags.clone()),
             timezone: self.timezone.clone(),
             grants: (!self.dirs.is_empty() || !self.http.is_empty()).then(|| self.grants()),
+            priority: self.priority,
             trigger: Some(Caller::Cli),
             ..SubmitShape::default()
         })
