@@ -11,6 +11,7 @@ use tarefa::app::AllowedDir;
 use tarefa::clock::{Clock, Manual};
 use tarefa::domain::{DirMode, RunId};
 use tarefa::server::{Server, ServerConfig};
+use tarefa::tls::plain_client;
 use tempfile::TempDir;
 
 /// Seconds that anything in a test may take; far more than it does, and less than CI waits.
@@ -103,7 +104,14 @@ impl TestApp {
         let server = Server::start(self.config.clone()).await.expect("the server starts");
         let url = server.url();
         let TestApp { config, data, manual } = self;
-        Running { server: Some(server), url, http: Client::new(), manual, config, _data: data }
+        Running {
+            server: Some(server),
+            url,
+            http: plain_client().build().expect("a client"),
+            manual,
+            config,
+            _data: data,
+        }
     }
 }
 
