@@ -23,6 +23,7 @@ pub mod shapes;
 mod signals;
 mod stats;
 mod system;
+mod tag_limits;
 mod variables;
 mod view;
 
@@ -111,6 +112,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/variables/{name}", get(variables::show).put(variables::set).delete(variables::delete))
         .route("/api/stats", get(stats::stats))
         .route("/api/notifications", get(notifications::list))
+        .route("/api/tag-limits", get(tag_limits::list))
+        .route("/api/tag-limits/{tag}", get(tag_limits::show).put(tag_limits::set).delete(tag_limits::remove))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn_with_state(state.info.clone(), guard::same_origin))

@@ -5,6 +5,7 @@ mod backup;
 mod deletion;
 mod deployments;
 mod grants;
+mod limits;
 mod notify;
 mod register;
 mod registry;
@@ -24,7 +25,7 @@ use uuid::ContextV7;
 
 use crate::clock::Clock;
 use crate::domain::limits::LimitCaps;
-use crate::domain::{DirMode, Kind, Retention, Run, RunId, State};
+use crate::domain::{DirMode, Retention, Run, RunId, State};
 use crate::error::{Error, Result};
 use crate::events::{CancelRequest, Events};
 use crate::metrics::Metrics;
@@ -35,6 +36,7 @@ use registry::Registry;
 pub use backfill::{Backfill, Backfilled};
 pub use backup::Backup;
 pub use deployments::{Broken, Changed, Triggered};
+pub use limits::{Claimant, Limits, TagLimitInUse};
 pub use register::MAX_MODULE_BYTES;
 pub use registry::{Plan, Version};
 pub use replay::{Call, Execution, ReplayOrder, Replayed, Replayer};
@@ -73,6 +75,7 @@ pub struct App {
     pub config: AppConfig,
     /// What all random numbers of guests follow from.
     pub secret: Secret,
+    pub limits: Limits,
     registry: Registry,
     /// The worker, once there is one.
     pub starter: OnceLock<Weak<dyn Starter>>,
@@ -89,6 +92,7 @@ impl App {
     /// Where the store cannot be read.
     pub fn new(store: Store, wasm: Wasm, events: Events, clock: Clock, config: AppConfig) -> Result<Arc<App>> {
         let secret = Secret::new(store.seed()?);
+        let limits = Limits::load(&store)?;
         Ok(Arc::new(App {
             store,
             wasm,
@@ -97,6 +101,7 @@ impl App {
             metrics: Metrics::new(),
             config,
             secret,
+            limits,
             registry: Registry::default(),
             starter: OnceLock::new(),
             registering: tokio::sync::RwLock::default(),
@@ -127,10 +132,7 @@ impl App {
                 return Err(Error::conflict(format!("run `{id}` is {} already", state.as_str())));
             }
             Cancelled::AtOnce => {
-                self.metrics.finished(&self.run(id)?);
-                self.events.run_finished(id);
-                // It may have been the child of a flow that waits for it.
-                self.events.run_is_due(Kind::Flow);
+                self.ended_at_once(&self.run(id)?);
             }
             Cancelled::Asked => {
                 let parent = self.run(id)?.parent;

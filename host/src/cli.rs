@@ -22,6 +22,7 @@ mod deployments;
 mod find;
 mod follow;
 mod format;
+mod limits;
 mod logs;
 mod modules;
 mod new;
@@ -93,6 +94,7 @@ enum Verb {
     Trigger(trigger::Args),
     Upcoming(upcoming::Args),
     Backfill(backfill::Args),
+    Limits(limits::Args),
     Backup(backup::Args),
     Clean(clean::Args),
     Completions(completions::Args),
@@ -159,6 +161,7 @@ async fn dispatch(cli: Cli, out: Output) -> Result<u8> {
         Verb::Trigger(args) => trigger::run(args, &context).await,
         Verb::Upcoming(args) => upcoming::run(args, &context).await,
         Verb::Backfill(args) => backfill::run(args, &context).await,
+        Verb::Limits(args) => limits::run(args, &context).await,
         Verb::Backup(args) => backup::run(args, &context).await,
         Verb::Clean(args) => clean::run(&args, &context).await,
         Verb::Completions(args) => completions::run(&args, &context),

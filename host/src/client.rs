@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::api::shapes::{
     ErrorShape, Health, LogShape, ModuleShape, Page, PrunedShape, ReplayShape, RetryShape, RunShape, RunSummary,
-    StatsShape, SubmitShape,
+    SetTagLimit, StatsShape, SubmitShape, TagLimitShape, TagLimitsShape,
 };
 use crate::domain::{Kind, RetentionPatch, RunId, ShownState, Timestamp, Trigger};
 use crate::error::{Error, ErrorKind, Result};
@@ -245,6 +245,21 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// The limits of tags.
+    pub async fn tag_limits(&self) -> Result<TagLimitsShape> {
+        self.json(self.request(Method::GET, &["tag-limits"])).await
+    }
+
+    /// Limits how many runs with a tag may run at a time.
+    pub async fn set_tag_limit(&self, tag: &str, max: u32) -> Result<TagLimitShape> {
+        self.json(self.request(Method::PUT, &["tag-limits", tag]).json(&SetTagLimit { max })).await
+    }
+
+    /// Lets any number of runs with a tag run.
+    pub async fn remove_tag_limit(&self, tag: &str) -> Result<()> {
+        self.send(self.request(Method::DELETE, &["tag-limits", tag]), REPLY_TIMEOUT).await.map(drop)
     }
 
     /// A request to `/api/…`; the parts of the path are escaped.

@@ -27,7 +27,7 @@ pub mod trigger;
 pub use artifact::{Artifact, ArtifactContent, ArtifactKind, Progress, ProgressPart};
 pub use attempt::{Attempt, Outcome, Usage};
 pub use cache::{CacheKey, CacheRule, CacheScope};
-pub use concurrency::{Concurrency, OnConflict, Rate};
+pub use concurrency::{Across, AcrossRules, Concurrency, Hold, OnConflict, Pace, Rate};
 pub use deployment::{Catchup, Deployment, DeploymentSpec, Skip, SkipReason, TimetableRow};
 pub use failure::{Failure, FailureKind};
 pub use http::HttpGrant;

@@ -195,6 +195,8 @@ pub struct Firing {
 pub struct Fired {
     /// Those that are on record now.
     pub runs: Vec<RunId>,
+    /// Those that were cancelled for them.
+    pub cancelled: Vec<(RunId, Cancelled)>,
 }
 
 /// Skipped occurrences on record.
@@ -210,9 +212,24 @@ pub struct StoredSkip {
 /// What an insert met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inserted {
-    Inserted,
+    Inserted {
+        /// Runs that were cancelled for it.
+        cancelled: Vec<(RunId, Cancelled)>,
+    },
     /// The idempotency key stands for this run already.
     Exists(RunId),
+    /// It is not on record: a limit has it skipped.
+    Skipped(Skipped),
+}
+
+/// Why a run was skipped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The limit.
+    pub name: String,
+    pub max: u32,
+    /// Of those that were there, the one that came first.
+    pub by: RunId,
 }
 
 /// Which runs a list shows or statistics count; what is absent does not filter.
@@ -289,6 +306,30 @@ pub struct Claim {
     pub since: Timestamp,
     /// Only tasks whose worker died with them as often as they are tried again beside others; else all but these.
     pub alone: bool,
+}
+
+/// How many runs with a tag may run at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagLimit {
+    pub tag: String,
+    pub max: u32,
+}
+
+/// What a claim came to.
+#[derive(Debug, Default)]
+pub struct Claims {
+    pub claimed: Vec<Claimed>,
+    /// Due runs that limits across runs keep from starting; they are not found again before they are unblocked.
+    pub blocked: Vec<Blocked>,
+}
+
+#[derive(Debug)]
+pub struct Blocked {
+    pub run: Run,
+    /// The limit.
+    pub on: String,
+    /// Of a rate: when it lets the next one start.
+    pub until: Option<Timestamp>,
 }
 
 /// A run whose worker died this often while it ran is tried once more, a task without any other beside it, and is then

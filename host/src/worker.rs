@@ -4,6 +4,7 @@ mod alone;
 mod cache;
 mod executor;
 mod flow;
+mod limits;
 mod live;
 mod parking;
 mod replay;
@@ -26,11 +27,12 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, Starter};
 use crate::domain::{Kind, RunId};
 use crate::events::CancelRequest;
-use crate::store::{Claim, Claimed, Store, StoreError};
+use crate::store::{Claim, Claimed, Claims, Store, StoreError};
 use cache::Turns;
 use flow::FlowRun;
 use live::Live;
 use slots::{Slot, Slots};
+use top::After;
 
 /// Top-level runs that one claim takes at most.
 const CLAIM_BATCH: usize = 32;
@@ -143,6 +145,7 @@ impl Worker {
         worker.guests.spawn(worker.clone().young_loop());
         worker.guests.spawn(worker.clone().evict_loop());
         worker.guests.spawn(worker.clone().news_loop());
+        worker.guests.spawn(worker.clone().limits_loop());
         worker
     }
 
@@ -221,8 +224,9 @@ impl Worker {
     fn claim(self: &Arc<Worker>, claim: Claim, permits: &mut Vec<Slot>) -> Result<bool, StoreError> {
         // Locked all the while: who cancels a run that is on record as running finds it here.
         let mut held = self.held();
-        let claimed = self.store().claim(claim, self.id, self.app.clock.now())?;
-        let more = claimed.len() == permits.len();
+        let Claims { claimed, blocked } = self.claim_admitted(claim)?;
+        let more = claimed.len() + blocked.len() == permits.len();
+        self.pass_by(&blocked);
         for (claimed, permit) in claimed.into_iter().zip(permits.drain(..)) {
             let token = CancellationToken::new();
             let run = &claimed.run;
@@ -237,15 +241,24 @@ impl Worker {
         let id = claimed.run.id;
         let worker = self.clone();
         self.guests.spawn(async move {
+            let is_limited = claimed.run.across.is_some();
             let carry_out = AssertUnwindSafe(top::carry_out(&worker, claimed, permit, token, claim)).catch_unwind();
-            tokio::select! {
-                // A mistake of ours must not leave a run behind that nobody will ever end.
-                done = carry_out => if done.is_err() {
-                    top::crash(&worker, id).await;
+            let is_parked = tokio::select! {
+                done = carry_out => match done {
+                    Ok(After::Parked) => true,
+                    Ok(After::LetGo) => false,
+                    // A mistake of ours must not leave a run behind that nobody will ever end.
+                    Err(_) => {
+                        top::crash(&worker, id).await;
+                        false
+                    }
                 },
-                () = worker.abandoning.cancelled() => {}
-            }
+                () = worker.abandoning.cancelled() => true,
+            };
             worker.release(id, claim);
+            if !is_parked && (is_limited || worker.app.limits.has_tags()) {
+                worker.app.limits.let_go(id);
+            }
         });
     }
 

@@ -11,6 +11,7 @@ use tarefa::app::AllowedDir;
 use tarefa::clock::{Clock, Manual};
 use tarefa::domain::{DirMode, Retention, RunId};
 use tarefa::server::{Server, ServerConfig};
+
 use tempfile::TempDir;
 
 /// Seconds that anything in a test may take; far more than it does, and less than CI waits.

@@ -89,6 +89,11 @@ CREATE TABLE runs (
     progress TEXT,
     -- The beginning of a long result, so that a list need not read it.
     result_preview TEXT,
+    -- What it holds, and waits for, across runs, as JSON; NULL where that is nothing.
+    across TEXT,
+    priority INTEGER NOT NULL DEFAULT 0,
+    -- The limit across runs that it was turned away by: it is not looked at until somebody lets go of that.
+    blocked_on TEXT,
     -- The large ones come last: what stands before them is read without them.
     input TEXT NOT NULL,
     result TEXT,
@@ -109,9 +114,11 @@ CREATE TABLE runs (
     CHECK ((result IS NULL) = (result_sum IS NULL))
 ) STRICT, WITHOUT ROWID;
 
--- A child is carried out by its flow alone.
-CREATE INDEX runs_due ON runs (kind, scheduled_at)
-    WHERE state = 'scheduled' AND worker_id IS NULL AND parent_id IS NULL;
+-- A child is carried out by its flow alone. A step of priority is worth a minute of waiting.
+CREATE INDEX runs_due ON runs (kind, scheduled_at - priority * 60000000, scheduled_at)
+    WHERE state = 'scheduled' AND worker_id IS NULL AND parent_id IS NULL AND blocked_on IS NULL;
+CREATE INDEX runs_blocked ON runs (blocked_on, scheduled_at - priority * 60000000, scheduled_at)
+    WHERE blocked_on IS NOT NULL;
 CREATE INDEX runs_parked ON runs (wake_at) WHERE wake_at IS NOT NULL AND parent_id IS NULL;
 CREATE INDEX runs_unfinished ON runs (state) WHERE finished_at IS NULL;
 CREATE INDEX runs_top ON runs (id) WHERE parent_id IS NULL;
@@ -351,5 +358,34 @@ CREATE INDEX artifacts_of_key ON artifacts (key);
 CREATE TABLE variables (
     name TEXT PRIMARY KEY,
     value TEXT NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What runs hold, or will, by its name: those that are over are removed when somebody looks. `may_wait` is 0 for those
+-- that no limit keeps from running.
+CREATE TABLE holds (
+    name TEXT NOT NULL,
+    run_id BLOB NOT NULL,
+    may_wait INTEGER NOT NULL,
+    PRIMARY KEY (name, run_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX holds_of_run ON holds (run_id);
+
+-- The starts that a rate counts, as long as it does.
+CREATE TABLE starts (
+    name TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    run_id BLOB NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (name, at, run_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX starts_expired ON starts (expires_at);
+
+-- How many runs with a tag may run at a time.
+CREATE TABLE tag_limits (
+    tag TEXT PRIMARY KEY,
+    max INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

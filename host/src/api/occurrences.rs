@@ -72,9 +72,9 @@ pub(super) async fn backfill(
     let BackfillShape { from, to, schedule_id, concurrency, dry_run } = body;
     let app = state.app.clone();
     let backfill = Backfill { from, to, schedule_id, concurrency, dry_run };
-    let Backfilled { n_occurrences, n_submitted, n_run_before } =
+    let Backfilled { n_occurrences, n_submitted, n_run_before, n_skipped } =
         blocking(move || app.backfill(&name, &backfill)).await?;
-    Ok(Json(BackfilledShape { n_occurrences, n_submitted, n_run_before }))
+    Ok(Json(BackfilledShape { n_occurrences, n_submitted, n_run_before, n_skipped }))
 }
 
 /// Show the next occurrences of a deployment's schedules

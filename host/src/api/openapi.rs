@@ -14,7 +14,7 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 use super::shapes::ErrorShape;
 use super::{
     artifacts, backup, deletion, deployments, events, graph, health, metrics, modules, notifications, occurrences,
-    replay, retry, runs, signals, stats, system, variables,
+    replay, retry, runs, signals, stats, system, tag_limits, variables,
 };
 use crate::error::{ErrorKind, Result};
 
@@ -68,6 +68,10 @@ use crate::error::{ErrorKind, Result};
         occurrences::skips,
         occurrences::backfill,
         occurrences::upcoming,
+        tag_limits::list,
+        tag_limits::show,
+        tag_limits::set,
+        tag_limits::remove,
         backup::backup,
         health::health,
         system::system,

@@ -15,7 +15,7 @@ use super::openapi::{Conflict, Invalid, NotFound, TooLarge, UnsupportedMediaType
 use super::shapes::{Caller, LogShape, Page, RunShape, RunSummary, SubmitShape};
 use super::view::{self, summary};
 use crate::app::{App, NewRun};
-use crate::domain::{Kind, RunId, SettingsPatch, Trigger};
+use crate::domain::{AcrossRules, Kind, RunId, SettingsPatch, Trigger};
 use crate::error::{Error, Result};
 use crate::store::LogFilter;
 use crate::wasm::Level;
@@ -95,7 +95,8 @@ pub(super) struct LogsQuery {
 
 /// Submit a run
 ///
-/// It is on record before the reply. With `wait` the reply comes when the run is final or the time is up.
+/// It is on record before the reply. With `wait` the reply comes when the run is final or the time is up. A run that
+/// `concurrency` has skipped is a conflict, and is not on record.
 #[utoipa::path(
     post, path = "/api/runs", tag = "runs", operation_id = "submit_run",
     params(SubmitQuery),
@@ -156,6 +157,12 @@ fn new_run(body: SubmitShape) -> NewRun {
         trigger: trigger(body.trigger),
         deployment: None,
         occurrence: None,
+        across: AcrossRules {
+            concurrency: body.concurrency,
+            rate: body.rate,
+            priority: body.priority.unwrap_or_default(),
+            ..AcrossRules::default()
+        },
     }
 }
 

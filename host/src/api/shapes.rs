@@ -3,6 +3,7 @@
 mod artifacts;
 mod deployments;
 mod system;
+mod tag_limits;
 mod variables;
 
 use jiff::Timestamp;
@@ -14,15 +15,15 @@ use utoipa::ToSchema;
 use crate::domain::attempt::HistoryItem;
 use crate::domain::graph::EdgeKind;
 use crate::domain::{
-    Attempt, Digest, Entry, Failure, Grants, Kind, Limits, LimitsPatch, Metering, Occurrence, Retries, RunId, State,
-    StateCounts, Trigger, Usage, WaitingFor,
+    Attempt, Concurrency, Digest, Entry, Failure, Grants, Hold, Kind, Limits, LimitsPatch, Metering, Occurrence, Pace,
+    Rate, Retries, RunId, State, StateCounts, Trigger, Usage, WaitingFor,
 };
 
+pub use artifacts::*;
 pub use deployments::*;
 pub use system::*;
-
-pub use artifacts::{ArtifactShape, ArtifactSummary, ProgressShape};
-pub use variables::{VariableShape, VariableSummary};
+pub use tag_limits::*;
+pub use variables::*;
 
 /// One page of a list.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -104,6 +105,17 @@ pub struct SubmitShape {
     pub timezone: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "object")]
     pub grants: Option<Grants>,
+    /// How many runs that have its key in common may run at a time; without a key, runs of the entry that have none.
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "object")]
+    pub concurrency: Option<Concurrency>,
+    /// How many runs of the entry that have a rate may start within a span of time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>, example = "10/1m")]
+    pub rate: Option<Rate>,
+    /// What is higher starts first; each minute of waiting counts as one more.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(minimum = 0, maximum = 9)]
+    pub priority: Option<u8>,
     /// Who submits; `api` where it is absent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub trigger: Option<Caller>,
@@ -227,6 +239,8 @@ pub struct RunSummary {
     pub seq: Option<u32>,
     pub state: State,
     pub waiting_for: Option<WaitingFor>,
+    /// The limit that it waits for, such as `tag/db`.
+    pub waiting_on: Option<String>,
     pub label: Option<String>,
     pub failure: Option<Failure>,
     /// The first 200 bytes at most of the result's JSON text, cut between two characters.
@@ -266,6 +280,11 @@ pub struct RunShape {
     pub retries: Retries,
     pub timezone: String,
     pub grants: Grants,
+    /// What it holds, beside others, while it runs.
+    pub holds: Vec<Hold>,
+    /// The rate that its start counts for.
+    pub pace: Option<Pace>,
+    pub priority: u8,
     pub idempotency_key: Option<String>,
     /// Siblings that it takes data from or waits for.
     pub upstream: crate::domain::run::Upstream,

@@ -23,6 +23,7 @@ pub(crate) fn summary(app: &App, run: &Run) -> Result<RunSummary> {
     let title = entry.map_or(&*run.entry, |entry| entry.title());
     let tags = run.settings.as_deref().and_then(|settings| settings.tags.as_ref()).or(entry.map(|entry| &entry.tags));
     let seq = run.parent.map(|parent| parent.seq);
+    let waiting_on = waiting_on(app, run);
     Ok(RunSummary {
         id: run.id,
         kind: run.kind,
@@ -39,7 +40,8 @@ pub(crate) fn summary(app: &App, run: &Run) -> Result<RunSummary> {
         generation: run.parent.map(|parent| parent.generation),
         seq,
         state: run.state,
-        waiting_for: waiting_for(app, run)?,
+        waiting_for: waiting_for(app, run, waiting_on.is_some())?,
+        waiting_on,
         label: run.label.as_deref().map(str::to_owned),
         failure: run.failure.as_deref().cloned(),
         result_preview: run.result.as_deref().map(|result| preview(result).to_owned()),
@@ -68,11 +70,21 @@ fn children(app: &App, run: &Run) -> Result<StateCounts> {
     }
 }
 
-fn waiting_for(app: &App, run: &Run) -> Result<Option<WaitingFor>> {
+/// The limit across runs that it waits for: that of one at the top is on record, that of a child in memory.
+fn waiting_on(app: &App, run: &Run) -> Option<String> {
+    match run.state {
+        State::Scheduled if run.parent.is_none() => run.blocked_on.as_deref().map(str::to_owned),
+        state if state.is_final() => None,
+        _ => run.parent.and_then(|_| app.limits.waits_for(run.id)),
+    }
+}
+
+fn waiting_for(app: &App, run: &Run, is_limited: bool) -> Result<Option<WaitingFor>> {
     if run.paused_at.is_some() && !run.state.is_final() {
         return Ok(Some(WaitingFor::Resume));
     }
     Ok(match run.state {
+        _ if is_limited => Some(WaitingFor::Limit),
         State::Scheduled if run.attempt > 0 => Some(WaitingFor::Retry),
         State::Scheduled => Some(WaitingFor::Slot),
         State::Running if run.kind == Kind::Flow => match app.store.last_entry(run.id, run.generation)? {
@@ -103,6 +115,9 @@ pub(crate) fn details(app: &App, run: Run) -> Result<RunShape> {
         retries: settings.retries,
         timezone: settings.timezone,
         grants: Grants { dirs: settings.dirs, http: settings.http },
+        holds: run.across.as_ref().map(|across| across.holds.clone()).unwrap_or_default(),
+        pace: run.across.as_ref().and_then(|across| across.pace.clone()),
+        priority: run.across.as_ref().map_or(0, |across| across.priority),
         idempotency_key: run.idempotency_key.as_deref().map(str::to_owned),
         upstream: run.upstream.as_deref().cloned().unwrap_or_default(),
         superseded: match run.parent {

@@ -1,10 +1,13 @@
 //! Runs for occurrences that are over.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::App;
 use super::deployments::new_run;
-use crate::domain::{Deployment, Occurrence, ScheduleId, TimetableRow, Trigger};
+use crate::domain::concurrency::MAX_CONCURRENT;
+use crate::domain::{Deployment, Hold, Occurrence, OnConflict, ScheduleId, TimetableRow, Trigger};
 use crate::error::{Error, Result};
 use crate::store::Inserted;
 
@@ -35,6 +38,8 @@ pub struct Backfilled {
     pub n_submitted: usize,
     /// Those that were run before.
     pub n_run_before: usize,
+    /// Those that the deployment's limit on concurrency has skipped.
+    pub n_skipped: usize,
 }
 
 impl App {
@@ -45,19 +50,36 @@ impl App {
     /// `not_found`; `invalid` for the span and for more than [`MAX_BACKFILL`] occurrences, and as [`App::submit`].
     pub fn backfill(&self, name: &str, backfill: &Backfill) -> Result<Backfilled> {
         let deployment = self.deployment(name)?;
+        if let Some(max) = backfill.concurrency
+            && !(1..=MAX_CONCURRENT).contains(&max)
+        {
+            return Err(Error::invalid(format!("`concurrency` is {max}; it goes from 1 to {MAX_CONCURRENT}")));
+        }
         let occurrences = self.past_occurrences(&deployment, backfill)?;
         let mut done = Backfilled { n_occurrences: occurrences.len(), ..Backfilled::default() };
         for batch in occurrences.chunks(BATCH) {
             let runs = batch.iter().map(|occurrence| {
                 let mut new = new_run(&deployment, Trigger::Backfill);
                 new.occurrence = Some(occurrence.clone());
-                self.prepare(new)
+                // Its schedules go on meanwhile.
+                new.across.overlap = None;
+                let mut run = self.prepare(new)?;
+                if let Some(max) = backfill.concurrency {
+                    let name = format!("backfill/{name}");
+                    let across = Arc::make_mut(run.across.get_or_insert_default());
+                    across.holds.push(Hold { name, max, on_conflict: OnConflict::Queue });
+                }
+                Ok(run)
             });
             let runs = runs.collect::<Result<Vec<_>>>()?;
             for inserted in self.store.insert_occurrences(&runs, backfill.dry_run)? {
                 match inserted {
-                    Inserted::Inserted => done.n_submitted += 1,
+                    Inserted::Inserted { cancelled } => {
+                        done.n_submitted += 1;
+                        self.tell_cancelled(&cancelled);
+                    }
                     Inserted::Exists(_) => done.n_run_before += 1,
+                    Inserted::Skipped(_) => done.n_skipped += 1,
                 }
             }
             if let Some(run) = runs.first().filter(|_| !backfill.dry_run) {

@@ -7,7 +7,7 @@ use super::{App, NewRun};
 use crate::domain::module::{check_name, nearest};
 use crate::domain::parameters::Schema;
 use crate::domain::{
-    Deployment, DeploymentSpec, Entry, Kind, NotifyRule, Run, Skip, SkipReason, TimetableRow, Trigger,
+    AcrossRules, Deployment, DeploymentSpec, Entry, Kind, NotifyRule, Run, Skip, SkipReason, TimetableRow, Trigger,
 };
 use crate::error::{Error, Result};
 
@@ -271,6 +271,7 @@ pub(super) fn new_run(deployment: &Deployment, trigger: Trigger) -> NewRun {
         trigger,
         deployment: Some(deployment.name.as_str().into()),
         occurrence: None,
+        across: AcrossRules::of_deployment(&deployment.name, spec, trigger != Trigger::Schedule),
     }
 }
 

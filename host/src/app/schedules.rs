@@ -9,7 +9,7 @@ use super::App;
 use super::deployments::new_run;
 use crate::domain::catchup::{Missed, due};
 use crate::domain::schedule::Rule;
-use crate::domain::{Deployment, Occurrence, ScheduleId, Skip, SkipReason, TimetableRow, Trigger};
+use crate::domain::{Deployment, Occurrence, OnConflict, ScheduleId, Skip, SkipReason, TimetableRow, Trigger};
 use crate::error::{Error, Result};
 use crate::store::Firing;
 
@@ -52,6 +52,7 @@ impl App {
             return Ok(false);
         }
         for fired in self.store.fire(&firings, now)? {
+            self.tell_cancelled(&fired.cancelled);
             for run in &fired.runs {
                 self.metrics.submitted(Trigger::Schedule);
                 tracing::debug!("run `{run}` was submitted by its schedule");
@@ -78,8 +79,13 @@ impl App {
             runs: Vec::with_capacity(due.run.len()),
             skips: due.missed.map(|missed| missed_skip(&row.id, missed)).into_iter().collect(),
         };
+        let catches_up = due.run.len() > 1;
         for at in due.run {
             let mut new = new_run(deployment, Trigger::Schedule);
+            if catches_up && deployment.spec.overlap != OnConflict::Allow {
+                // They are not in each other's way, which would leave one of them.
+                new.across.overlap = Some(OnConflict::Queue);
+            }
             new.scheduled_at = Some(at + row.schedule.put_off(at));
             new.occurrence = Some(Occurrence { schedule_id: row.id.clone(), at });
             match self.prepare(new) {

@@ -78,7 +78,11 @@ impl App {
             return Err(Error::conflict(format!("run `{id}` is a task that runs; cancel it, or pause its flow")));
         }
         match paused {
-            true => self.events.pause(id),
+            true => {
+                self.events.pause(id);
+                // It may have been about to start.
+                self.offer_limits_of(&before);
+            }
             false => self.events.resume(id),
         }
         self.look_again(id);

@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 use super::{App, Plan, Version};
 use crate::domain::run::{MAX_RUN_NAME, MAX_TAG, MAX_TAGS, render_name};
-use crate::domain::{Digest, Occurrence, Run, SettingsPatch, Trigger};
+use crate::domain::{Across, AcrossRules, Digest, Occurrence, Run, SettingsPatch, Trigger};
 use crate::error::{Error, Result};
-use crate::store::Inserted;
+use crate::store::{Inserted, Skipped};
 
 /// The largest input of a run, as JSON text in bytes.
 pub const MAX_INPUT_BYTES: usize = 4 << 20;
@@ -32,6 +32,7 @@ pub struct NewRun {
     /// The deployment that it is a run of, and the occurrence of one of its schedules.
     pub deployment: Option<Arc<str>>,
     pub occurrence: Option<Occurrence>,
+    pub across: AcrossRules,
 }
 
 /// Carries out runs at once where there is room, without putting them on record before as waiting for it.
@@ -53,19 +54,20 @@ impl App {
     /// # Errors
     ///
     /// `not_found` for module and entry, `invalid` for parameters and settings, `forbidden` for grants, `conflict` for
-    /// a key that stands for other parameters.
+    /// a key that stands for other parameters, and where a limit has the run skipped.
     pub fn submit(&self, new: NewRun) -> Result<(Run, bool)> {
         let mut run = self.prepare(new)?;
         let due = run.scheduled_at <= run.created_at;
-        let starter = self.starter.get().and_then(Weak::upgrade).filter(|_| due);
+        let starter = self.starter.get().and_then(Weak::upgrade).filter(|_| due && !self.may_have_to_wait(&run));
         let started = starter.and_then(|starter| starter.start(&mut run));
         match self.store.insert_run(&run)? {
-            Inserted::Inserted => {
+            Inserted::Inserted { cancelled } => {
                 self.metrics.submitted(run.trigger);
                 match started {
                     Some(started) => started.begin(run.clone()),
                     None => self.events.run_is_due(run.kind),
                 }
+                self.tell_cancelled(&cancelled);
                 Ok((run, true))
             }
             Inserted::Exists(id) => {
@@ -76,6 +78,10 @@ impl App {
                     return Err(Error::conflict(message));
                 }
                 Ok((existing, false))
+            }
+            Inserted::Skipped(Skipped { name, max, by }) => {
+                let message = format!("skipped: the limit of `{name}` is {max}, and run `{by}` is not over yet");
+                Err(Error::conflict(message))
             }
         }
     }
@@ -107,6 +113,7 @@ impl App {
             (None, Some(template)) => Some(render_name(template, &parameters)),
             (None, None) => None,
         };
+        let across = new.across.of_run(&plan.version.name, &plan.entry_name, &parameters).map_err(Error::invalid)?;
         let mut run = self.new_run(&plan, parameters)?;
         run.name = name.map(Into::into);
         run.idempotency_key = new.idempotency_key.map(Into::into);
@@ -114,6 +121,7 @@ impl App {
         run.trigger = new.trigger;
         run.deployment = new.deployment;
         run.occurrence = new.occurrence;
+        run.across = (across != Across::default()).then(|| Arc::new(across));
         Ok(run)
     }
 

@@ -27,6 +27,9 @@ pub(super) struct Args {
     /// The run's name
     #[arg(long)]
     name: Option<String>,
+    /// From 0 to 9: what is higher starts first
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
+    priority: Option<u8>,
     #[command(flatten)]
     options: Options,
     /// Only the result, and what went wrong
@@ -116,6 +119,7 @@ impl Args {
             tags: options.tags(),
             timezone: options.timezone.clone(),
             grants: options.given_grants(),
+            priority: self.priority,
             trigger: Some(Caller::Cli),
             ..SubmitShape::default()
         })

@@ -143,7 +143,7 @@ pub(super) mod tests {
         let shape = json!({
             "id": format!("00000000-0000-8000-8000-00000000000{no}"), "kind": kind, "module": "m", "digest": "d",
             "entry": "e", "title": "t", "name": name, "deployment": null, "trigger": "api", "tags": [], "parent_id": null, "generation": null, "seq": null,
-            "state": state, "waiting_for": null, "label": null, "failure": null,
+            "state": state, "waiting_for": null, "waiting_on": null, "label": null, "failure": null,
             "result_preview": null, "children": {}, "progress": null, "retry_of": null, "reused_from": null, "cached_from": null, "retried_at": null, "n_attempts": n_attempts,
             "created_at": "2026-01-01T00:00:00Z", "scheduled_at": "2026-01-01T00:00:00Z",
             "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:00:02Z",

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Attempt, Digest, DirGrant, Failure, HttpGrant, Kind, Limits, LimitsPatch, Metering, Progress, Retries, RunId,
-    ScheduleId, State, StateCounts, Trigger, Usage,
+    Across, Attempt, Digest, DirGrant, Failure, HttpGrant, Kind, Limits, LimitsPatch, Metering, Progress, Retries,
+    RunId, ScheduleId, State, StateCounts, Trigger, Usage,
 };
 
 /// The longest name of a run and of a label, in characters.
@@ -93,6 +93,10 @@ pub struct Run {
     pub cached_from: Option<RunId>,
     /// Of a child: a checksum of what the flow asked for.
     pub request_sum: Option<i64>,
+    /// What it waits for beside its time; None where that is nothing, and for children.
+    pub across: Option<Arc<Across>>,
+    /// The limit that it waits for, where it was turned away.
+    pub blocked_on: Option<Arc<str>>,
 }
 
 impl Run {
@@ -149,6 +153,8 @@ impl Run {
             reused_from: None,
             cached_from: None,
             request_sum: None,
+            across: None,
+            blocked_on: None,
         }
     }
 }

@@ -105,6 +105,8 @@ impl From<State> for ShownState {
 pub enum WaitingFor {
     /// A slot, the runs whose output it takes, or one that does the same, whose result is to stand for its own.
     Slot,
+    /// Others to let go of a limit that they share with it.
+    Limit,
     Retry,
     /// A time, until which it sleeps.
     Timer,
@@ -118,6 +120,7 @@ impl WaitingFor {
     pub fn in_words(self) -> &'static str {
         match self {
             WaitingFor::Slot => "waits for a slot",
+            WaitingFor::Limit => "waits for a limit",
             WaitingFor::Retry => "waits to be tried again",
             WaitingFor::Timer => "sleeps",
             WaitingFor::Signal => "waits for a signal",

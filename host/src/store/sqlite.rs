@@ -1,5 +1,6 @@
 //! The store in SQLite: one connection that writes, a few that read, one that checkpoints. The only user of rusqlite.
 
+mod across;
 mod artifacts;
 mod cache;
 mod claims;

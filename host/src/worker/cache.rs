@@ -154,7 +154,9 @@ pub(super) async fn carry_out(execution: &Execution<'_>, rule: &CacheRule, slot:
         run.started_at = None;
     };
     let waits = || {
-        room = worker.turns.room.try_acquire().ok();
+        // Whoever it waits for may wait for what it holds.
+        let holds_nothing = live.run().across.is_none() && !worker.app.limits.has_tags();
+        room = worker.turns.room.try_acquire().ok().filter(|_| holds_nothing);
         if room.is_some() {
             live.record(&worker.app, put_back, []);
         }

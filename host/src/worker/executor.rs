@@ -67,6 +67,10 @@ impl Execution<'_> {
         }
         let mut suspect = alone;
         loop {
+            // Before it has a slot, and what else others wait for.
+            if !self.take_limits().await {
+                return (State::Cancelled, Outcome::failed(cancelled()));
+            }
             let mut all = None;
             if std::mem::take(&mut suspect) {
                 tokio::select! {
@@ -86,6 +90,11 @@ impl Execution<'_> {
                     return (state, Outcome::failed(failure));
                 }
             };
+            if !self.has_limits() {
+                // One was set while it waited for its slot.
+                suspect |= all.is_some();
+                continue;
+            }
             match resumed {
                 true => self.live.resume(self.worker.store()),
                 false => self.live.start(self.worker.store(), self.worker.app.clock.now()),
@@ -114,6 +123,7 @@ impl Execution<'_> {
                     let now = self.worker.app.clock.now();
                     let ended = ended_attempt(&self.live.run(), &outcome, now);
                     self.live.record(&self.worker.app, |run| schedule(run, at), [ended]);
+                    self.worker.let_go_of_tags(self.live.run().id);
                     if !self.sleep_until(at).await {
                         return (State::Cancelled, Outcome::failed(cancelled()));
                     }

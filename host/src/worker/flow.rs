@@ -48,6 +48,10 @@ pub(super) struct FlowRun {
     version: Arc<Version>,
     family: Family,
     depth: u32,
+    /// This run and all flows above it.
+    line: Arc<[RunId]>,
+    /// The priority of the run at the top.
+    priority: u8,
     inherited: Arc<SettingsPatch>,
     max_children: u32,
     /// Cancels all children.
@@ -80,8 +84,13 @@ impl FlowRun {
         if run.paused_at.is_some() {
             execution.worker.app.events.pause(run.id);
         }
+        let above = execution.above;
+        let line = above.map_or([].as_slice(), |above| &above.line).iter().copied().chain([run.id]).collect();
+        let priority = above.map_or(run.across.as_ref().map_or(0, |across| across.priority), |above| above.priority);
         Arc::new_cyclic(|this| FlowRun {
             this: this.clone(),
+            line,
+            priority,
             worker: execution.worker.clone(),
             run: run.clone(),
             version: execution.plan.version.clone(),
@@ -117,6 +126,11 @@ impl FlowRun {
 
     fn was_called_before(&self) -> bool {
         self.called_before.load(Ordering::Relaxed)
+    }
+
+    /// This run and all flows above it, and the priority that they have.
+    pub(super) fn line(&self) -> (Arc<[RunId]>, u8) {
+        (self.line.clone(), self.priority)
     }
 
     pub(super) fn is_child(&self) -> bool {
@@ -280,7 +294,9 @@ impl FlowRun {
             run.event_no = no;
             ended = (run.state, run.finished_at.unwrap_or_default(), run.reused_from.is_some());
         };
-        let ticket = live.record(&self.worker.app, end, more)?;
+        let recorded = live.record(&self.worker.app, end, more);
+        self.worker.let_go_of_tags(self.family.child(seq));
+        let ticket = recorded?;
         let (state, at, is_reused) = ended;
         let kept = children.keep(result);
         let end = children::End { kept, ticket, at, is_told: no.is_some(), is_reused };

@@ -12,14 +12,22 @@ use super::{Worker, cache};
 use crate::domain::{Failure, FailureKind, Outcome, Run, RunId, State, Transition};
 use crate::store::{Claimed, Ticket, Write};
 
-/// Carries out a claimed top-level run: one attempt, after which it is final or given back.
+/// What a top-level run holds after it was carried out.
+pub(super) enum After {
+    /// Nothing: it is over, or starts anew.
+    LetGo,
+    /// Its limits across runs: it goes on where it is.
+    Parked,
+}
+
+/// Carries out a claimed top-level run: one attempt, after which it is final, parked or given back.
 pub(super) async fn carry_out(
     worker: &Arc<Worker>,
     claimed: Claimed,
     permit: Slot,
     token: CancellationToken,
     claim: u64,
-) {
+) -> After {
     let Claimed { run, resumed } = claimed;
     let inherited = run.settings.clone().unwrap_or_default();
     let planned = worker.app.plan(&run).map(Arc::new);
@@ -37,14 +45,18 @@ pub(super) async fn carry_out(
                 claim,
             };
             if let Some(rule) = &plan.entry().cache {
-                return Box::pin(cache::carry_out(&execution, rule, permit)).await;
+                Box::pin(cache::carry_out(&execution, rule, permit)).await;
+                return After::LetGo;
             }
             match execution.attempt(permit, resumed).await {
                 Attempted::Over(outcome, log) => {
                     let transition = execution.after(&outcome, &log);
                     (outcome, transition)
                 }
-                Attempted::Parked(parked) => return park(worker, &live, &parked).await,
+                Attempted::Parked(parked) => {
+                    park(worker, &live, &parked).await;
+                    return After::Parked;
+                }
             }
         }
         Err(error) => {
@@ -53,6 +65,7 @@ pub(super) async fn carry_out(
         }
     };
     settle(worker, &live, &outcome, transition, None).await;
+    After::LetGo
 }
 
 /// Puts the end of a top-level run's attempt on record, with `more`, and tells who waits for it.

@@ -176,6 +176,8 @@ pub struct BackfilledShape {
     pub n_submitted: usize,
     /// Those that were run before.
     pub n_run_before: usize,
+    /// Those that the deployment's limit on concurrency has skipped.
+    pub n_skipped: usize,
 }
 
 /// The body of calls that take nothing.

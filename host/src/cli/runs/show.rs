@@ -40,7 +40,8 @@ fn header(run: &RunShape, context: &Context) -> Result<()> {
     let state = out.on_stdout(summary.state.as_str(), state_colour(summary.state));
     let label = summary.label.as_ref().map(|label| format!(" ({})", harmless(label, 0))).unwrap_or_default();
     let waits = summary.waiting_for.map(|what| format!(": {}", what.in_words())).unwrap_or_default();
-    field("state", state + &label + &waits)?;
+    let on = summary.waiting_on.as_ref().map(|name| format!(" `{}`", harmless(name, 0))).unwrap_or_default();
+    field("state", state + &label + &waits + &on)?;
     if let Some(progress) = progress(summary) {
         field("progress", progress)?;
     }
@@ -48,6 +49,15 @@ fn header(run: &RunShape, context: &Context) -> Result<()> {
     field("created", format!("{} ({})", date(summary.created_at), summary.trigger.as_str()))?;
     if !summary.tags.is_empty() {
         field("tags", harmless(&summary.tags.join(", "), 0))?;
+    }
+    if run.priority > 0 {
+        field("priority", run.priority.to_string())?;
+    }
+    for hold in &run.holds {
+        field("holds", format!("{} ({} at a time)", harmless(&hold.name, 0), hold.max))?;
+    }
+    if let Some(pace) = &run.pace {
+        field("rate", format!("{} ({})", pace.rate, harmless(&pace.name, 0)))?;
     }
     if let Some(old) = summary.retry_of {
         field("goes on for", old.to_string())?;

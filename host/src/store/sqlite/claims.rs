@@ -3,43 +3,64 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Params, ToSql, params};
 
+use super::across::{hindrance, turn_away};
 use super::recovery::crash;
 use super::rows::{RUN, micros, run, run_id, to_timestamp};
 use super::{Result, Store};
+use crate::domain::concurrency::PRIORITY_STEP;
 use crate::domain::{Kind, Run, RunId};
 use crate::store::watch::Changed;
-use crate::store::{Claim, Claimed, MAX_RESCUES};
+use crate::store::{Blocked, Claim, Claimed, Claims, MAX_RESCUES};
 
 /// Runs that start their next attempt, and flows that go on with theirs.
 const DUE: &str = "FROM runs WHERE kind = ? AND state = 'scheduled' AND worker_id IS NULL AND parent_id IS NULL
-    AND paused_at IS NULL AND coalesce(retried_at, created_at) >= ? AND (kind = 'task' AND rescues >= 2) = ?";
+    AND blocked_on IS NULL AND paused_at IS NULL AND coalesce(retried_at, created_at) >= ?
+    AND (kind = 'task' AND rescues >= 2) = ?";
 const _: () = assert!(MAX_RESCUES == 2, "as in the statement above");
+/// The order in which those start that are due, as in the indexes: see [`order_of`](crate::domain::concurrency::order_of).
+pub(super) const ORDER: &str = "scheduled_at - priority * 60000000";
+const _: () = assert!(PRIORITY_STEP.as_micros() == 60_000_000, "as in the statement above");
 const PARKED: &str = "FROM runs WHERE wake_at IS NOT NULL AND parent_id IS NULL AND paused_at IS NULL
     AND coalesce(retried_at, created_at) >= ?";
 
 impl Store {
     /// Takes up to `claim.limit` due runs of one kind for `worker`, the longest due first: flows that were parked go on,
-    /// all others start their next attempt.
-    pub fn claim(&self, claim: Claim, worker: i64, now: Timestamp) -> Result<Vec<Claimed>> {
+    /// all others start their next attempt at the time that `admit` says, unless that names a limit which they wait for.
+    pub fn claim(
+        &self,
+        claim: Claim,
+        worker: i64,
+        now: Timestamp,
+        mut admit: impl FnMut(&Run) -> Result<Timestamp, String>,
+    ) -> Result<Claims> {
         self.transact_on_runs(|transaction, changed| {
-            let mut claimed = Vec::new();
+            let Claims { mut claimed, mut blocked } = Claims::default();
             if claim.kind == Kind::Flow {
                 let sql = format!("SELECT id {PARKED} AND wake_at <= ? ORDER BY wake_at LIMIT ?");
                 let due = params![micros(claim.since), micros(now), claim.limit as i64];
                 for id in ids(transaction, &sql, due)? {
                     let run = take(transaction, RESUME, id, worker, now)?;
+                    changed.extend(run.as_ref().map(Changed::run));
                     claimed.extend(run.map(|run| Claimed { run, resumed: true }));
                 }
             }
             let left = (claim.limit - claimed.len()) as i64;
-            let sql = format!("SELECT id {DUE} AND scheduled_at <= ? ORDER BY scheduled_at, id LIMIT ?");
+            let sql = format!(
+                "SELECT id {DUE} AND {ORDER} <= ?4 AND scheduled_at <= ?4 ORDER BY {ORDER}, scheduled_at, id LIMIT ?5"
+            );
             let due = params![claim.kind.as_str(), micros(claim.since), claim.alone, micros(now), left];
             for id in ids(transaction, &sql, due)? {
-                let run = take(transaction, START, id, worker, now)?;
-                claimed.extend(run.map(|run| Claimed { run, resumed: false }));
+                let Some(mut run) = take(transaction, START, id, worker, now)? else { continue };
+                changed.push(Changed::run(&run));
+                match hindrance(transaction, &mut run, now, &mut admit)? {
+                    None => claimed.push(Claimed { run, resumed: false }),
+                    Some((on, until)) => {
+                        turn_away(transaction, id, &on)?;
+                        blocked.push(Blocked { run, on, until });
+                    }
+                }
             }
-            changed.extend(claimed.iter().map(|claimed| Changed::run(&claimed.run)));
-            Ok(claimed)
+            Ok(Claims { claimed, blocked })
         })
     }
 
@@ -50,8 +71,7 @@ impl Store {
                 connection.prepare_cached(sql)?.query_row(params, |row| row.get::<_, i64>(0)).optional()
             };
             let since = micros(claim.since);
-            let sql = format!("SELECT scheduled_at {DUE} ORDER BY scheduled_at LIMIT 1");
-            let mut at = first(&sql, &[&claim.kind.as_str(), &since, &claim.alone])?;
+            let mut at = first_scheduled(connection, params![claim.kind.as_str(), since, claim.alone])?;
             if claim.kind == Kind::Flow {
                 let parked = first(&format!("SELECT wake_at {PARKED} ORDER BY wake_at LIMIT 1"), &[&since])?;
                 at = at.into_iter().chain(parked).min();
@@ -59,6 +79,23 @@ impl Store {
             at.map(to_timestamp).transpose()
         })
     }
+}
+
+/// The time of the one that is due first.
+fn first_scheduled(connection: &Connection, params: impl Params) -> Result<Option<i64>> {
+    let sql = format!("SELECT {ORDER}, scheduled_at {DUE} ORDER BY {ORDER}");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params)?;
+    let mut first: Option<i64> = None;
+    while let Some(row) = rows.next()? {
+        // None is due before its place in the order.
+        if first.is_some_and(|first| row.get(0).is_ok_and(|order: i64| order >= first)) {
+            break;
+        }
+        let at: i64 = row.get(1)?;
+        first = Some(first.map_or(at, |first| first.min(at)));
+    }
+    Ok(first)
 }
 
 const START: &str = "UPDATE runs SET state = 'running', worker_id = ?2, attempt = attempt + 1, started_at = ?3,

@@ -172,6 +172,7 @@ fn delete_one(transaction: &Connection, id: RunId, batch: &mut Batch) -> Result<
         "DELETE FROM signals WHERE run_id = ?",
         "DELETE FROM cache WHERE run_id = ?",
         "DELETE FROM notifications WHERE run_id = ?",
+        "DELETE FROM holds WHERE run_id = ?",
     ] {
         batch.count(transaction.prepare_cached(sql)?.execute([id.as_bytes()])?);
     }

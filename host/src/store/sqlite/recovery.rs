@@ -63,6 +63,8 @@ impl Store {
                 settle(transaction, run, loss, now, &mut recovered)?;
             }
             recovered.cancelled += cancel_orphans(transaction, now)?;
+            // Who holds what is found out anew.
+            transaction.execute("UPDATE runs SET blocked_on = NULL WHERE blocked_on IS NOT NULL", [])?;
             Ok(recovered)
         })
     }

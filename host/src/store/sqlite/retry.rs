@@ -33,6 +33,7 @@ impl Store {
             let history =
                 Write::History { run_id: id, at: now, state: crate::domain::State::Scheduled, reason: again.reason.clone() };
             super::writes::apply(transaction, &history)?;
+            super::across::keep_holds(transaction, &run)?;
             changed.push(Changed::run(&run));
             Ok(true)
         })

@@ -26,7 +26,7 @@ macro_rules! select_run {
             ", r.failure, r.label, r.child_states, r.trigger, r.deployment, r.retry_of, r.created_at, r.scheduled_at,
                 r.started_at, r.finished_at, r.fuel, r.memory_peak_bytes, r.duration_us, r.worker_id, r.event_no,
                 r.uncounted, r.journal_version, r.wake_at, r.reuse_from, r.reused_from, r.request_sum, r.retried_at,
-                r.paused_at, r.cached_from, r.schedule_id, r.occurrence_at, r.progress
+                r.paused_at, r.cached_from, r.schedule_id, r.occurrence_at, r.progress, r.across, r.blocked_on
             FROM runs r JOIN versions v ON v.id = r.version_id"
         )
     };
@@ -114,6 +114,8 @@ pub(super) fn run(row: &Row<'_>) -> Result<Run> {
         cached_from: run_id_or_null(row, 45)?,
         occurrence: occurrence(row, 46)?,
         progress: json(row, 48)?.map(Arc::new),
+        across: json(row, 49)?.map(Arc::new),
+        blocked_on: row.get(50)?,
     })
 }
 

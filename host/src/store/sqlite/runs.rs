@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
+use super::across::Met;
 use super::filter::{self, Conditions};
 use super::logs::is_below;
 use super::recovery::number_the_end;
@@ -19,7 +20,7 @@ use crate::store::{Cancelled, Inserted, RunFilter};
 impl Store {
     /// Puts a submitted run on record before it returns.
     pub fn insert_run(&self, run: &Run) -> Result<Inserted> {
-        self.transact(|transaction| insert_submitted(transaction, run))
+        self.transact_on_runs(|transaction, changed| insert_submitted(transaction, changed, run))
     }
 
     pub fn run(&self, id: RunId) -> Result<Option<Run>> {
@@ -146,41 +147,52 @@ impl Store {
 
     /// Cancels a run and all below it: what no worker holds is over at once, the rest is asked to end.
     pub fn cancel(&self, id: RunId, now: Timestamp, reason: &str) -> Result<Cancelled> {
-        self.transact_on_runs(|transaction, changed| {
-            let Some(run) = select(transaction, id)? else { return Ok(Cancelled::NoSuchRun) };
-            if run.state.is_final() {
-                return Ok(Cancelled::Already(run.state));
-            }
-            // Nobody carries it out, nor its flow then, which is told when it goes on.
-            let ends_a_child = run.parent.filter(|_| run.worker.is_none());
-            let mut open = vec![(run, reason)];
-            let mut asked = false;
-            while let Some((run, reason)) = open.pop() {
-                for child in unfinished_children(transaction, &run)? {
-                    open.push((child, "its flow was cancelled"));
-                }
-                changed.push(Changed::run(&run));
-                let held = run.worker.is_some();
-                asked |= held;
-                let state = if held { State::Cancelling } else { State::Cancelled };
-                transaction
-                    .prepare_cached("UPDATE runs SET state = ?, finished_at = ?, wake_at = NULL WHERE id = ?")?
-                    .execute(params![state.as_str(), (!held).then_some(micros(now)), run.id.as_bytes()])?;
-                transaction
-                    .prepare_cached("INSERT INTO history (run_id, at, state, reason) VALUES (?, ?, ?, ?)")?
-                    .execute(params![run.id.as_bytes(), micros(now), state.as_str(), reason])?;
-            }
-            if let Some(parent) = ends_a_child {
-                number_the_end(transaction, id)?;
-                wake(transaction, parent.id, now)?;
-            }
-            Ok(if asked { Cancelled::Asked } else { Cancelled::AtOnce })
-        })
+        self.transact_on_runs(|transaction, changed| cancel(transaction, changed, id, now, reason))
     }
 }
 
-/// Puts a submitted run on record with the transaction.
-pub(super) fn insert_submitted(transaction: &Connection, run: &Run) -> Result<Inserted> {
+/// See [`Store::cancel`].
+pub(super) fn cancel(
+    transaction: &Connection,
+    changed: &mut Vec<Changed>,
+    id: RunId,
+    now: Timestamp,
+    reason: &str,
+) -> Result<Cancelled> {
+    let Some(run) = select(transaction, id)? else { return Ok(Cancelled::NoSuchRun) };
+    if run.state.is_final() {
+        return Ok(Cancelled::Already(run.state));
+    }
+    // Nobody carries it out, nor its flow then, which is told when it goes on.
+    let ends_a_child = run.parent.filter(|_| run.worker.is_none());
+    let mut open = vec![(run, reason)];
+    let mut asked = false;
+    while let Some((run, reason)) = open.pop() {
+        for child in unfinished_children(transaction, &run)? {
+            open.push((child, "its flow was cancelled"));
+        }
+        changed.push(Changed::run(&run));
+        let held = run.worker.is_some();
+        asked |= held;
+        let state = if held { State::Cancelling } else { State::Cancelled };
+        transaction
+            .prepare_cached(
+                "UPDATE runs SET state = ?, finished_at = ?, wake_at = NULL, blocked_on = NULL WHERE id = ?",
+            )?
+            .execute(params![state.as_str(), (!held).then_some(micros(now)), run.id.as_bytes()])?;
+        transaction
+            .prepare_cached("INSERT INTO history (run_id, at, state, reason) VALUES (?, ?, ?, ?)")?
+            .execute(params![run.id.as_bytes(), micros(now), state.as_str(), reason])?;
+    }
+    if let Some(parent) = ends_a_child {
+        number_the_end(transaction, id)?;
+        wake(transaction, parent.id, now)?;
+    }
+    Ok(if asked { Cancelled::Asked } else { Cancelled::AtOnce })
+}
+
+/// Puts a submitted run on record with the transaction, unless a limit has it skipped.
+pub(super) fn insert_submitted(transaction: &Connection, changed: &mut Vec<Changed>, run: &Run) -> Result<Inserted> {
     if let Some(key) = &run.idempotency_key {
         let existing = transaction
             .query_row(
@@ -192,13 +204,20 @@ pub(super) fn insert_submitted(transaction: &Connection, run: &Run) -> Result<In
         if let Some(id) = existing {
             return Ok(Inserted::Exists(RunId(uuid::Uuid::from_bytes(id))));
         }
+    }
+    let cancelled = match super::across::meet(transaction, changed, run)? {
+        Met::Skipped(skipped) => return Ok(Inserted::Skipped(skipped)),
+        Met::Cancelled(cancelled) => cancelled,
+    };
+    if let Some(key) = &run.idempotency_key {
         transaction.execute(
             "INSERT INTO idempotency_keys (module, entry, key, run_id) VALUES (?, ?, ?, ?)",
             params![&*run.module, &*run.entry, &**key, run.id.as_bytes()],
         )?;
     }
     super::writes::insert_run(transaction, run)?;
-    Ok(Inserted::Inserted)
+    super::across::keep_holds(transaction, run)?;
+    Ok(Inserted::Inserted { cancelled })
 }
 
 /// Has a parked flow go on now, and all above it.

@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::rows::{micros, run_id};
 use super::{Result, Store};
 use crate::domain::{Run, RunId, Skip, SkipReason};
-use crate::store::{Fired, Firing, Inserted};
+use crate::store::watch::Changed;
+use crate::store::{Fired, Firing, Inserted, Skipped};
 
 impl Store {
     /// When the next occurrence of any schedule is due.
@@ -30,26 +31,31 @@ impl Store {
 
     /// Runs and skips what is due, all in one transaction. What another was quicker with stays as that one left it.
     pub fn fire(&self, firings: &[Firing], now: Timestamp) -> Result<Vec<Fired>> {
-        self.transact(|transaction| firings.iter().map(|firing| fire(transaction, firing, now)).collect())
+        self.transact_on_runs(|transaction, changed| {
+            firings.iter().map(|firing| fire(transaction, changed, firing, now)).collect()
+        })
     }
 }
 
 impl Store {
     /// Puts runs of occurrences on record, but for those whose occurrence was run before; with `dry_run` only tells.
     pub fn insert_occurrences(&self, runs: &[Run], dry_run: bool) -> Result<Vec<Inserted>> {
-        self.transact(|transaction| {
+        self.transact_on_runs(|transaction, changed| {
             let insert = |run: &Run| {
                 if let Some(id) = run_of(transaction, run)? {
                     return Ok(Inserted::Exists(id));
                 }
-                if dry_run { Ok(Inserted::Inserted) } else { super::runs::insert_submitted(transaction, run) }
+                if dry_run {
+                    return Ok(Inserted::Inserted { cancelled: Vec::new() });
+                }
+                super::runs::insert_submitted(transaction, changed, run)
             };
             runs.iter().map(insert).collect()
         })
     }
 }
 
-fn fire(transaction: &Connection, firing: &Firing, now: Timestamp) -> Result<Fired> {
+fn fire(transaction: &Connection, changed: &mut Vec<Changed>, firing: &Firing, now: Timestamp) -> Result<Fired> {
     let Firing { deployment, schedule_id, .. } = firing;
     let moved = transaction
         .prepare_cached(
@@ -77,12 +83,31 @@ fn fire(transaction: &Connection, firing: &Firing, now: Timestamp) -> Result<Fir
         if run_of(transaction, run)?.is_some() {
             continue;
         }
-        match super::runs::insert_submitted(transaction, run)? {
-            Inserted::Inserted => fired.runs.push(run.id),
+        match super::runs::insert_submitted(transaction, changed, run)? {
+            Inserted::Inserted { cancelled } => {
+                fired.runs.push(run.id);
+                fired.cancelled.extend(cancelled);
+            }
             Inserted::Exists(_) => {}
+            Inserted::Skipped(skipped) => record(transaction, deployment, &conflict(run, skipped), now)?,
         }
     }
     Ok(fired)
+}
+
+/// An occurrence whose run was skipped for others.
+fn conflict(run: &Run, skipped: Skipped) -> Skip {
+    let Skipped { name, max, by } = skipped;
+    let occurrence = run.occurrence.clone().expect("it is the run of an occurrence");
+    Skip {
+        schedule_id: occurrence.schedule_id,
+        first_at: occurrence.at,
+        last_at: occurrence.at,
+        n: 1,
+        why: SkipReason::Conflict,
+        detail: format!("the limit of `{name}` is {max}"),
+        run_id: Some(by),
+    }
 }
 
 /// The run on record of the same occurrence.

@@ -85,7 +85,8 @@ impl Store {
                 return Ok(Some(run));
             }
             transaction.execute(
-                "UPDATE runs SET paused_at = ? WHERE id = ?",
+                // Others may have let go meanwhile of a limit that it waited for: it is tried again.
+                "UPDATE runs SET paused_at = ?1, blocked_on = CASE WHEN ?1 IS NULL THEN NULL ELSE blocked_on END WHERE id = ?2",
                 params![paused.then_some(micros(now)), id.as_bytes()],
             )?;
             let reason = if paused { "paused" } else { "resumed" };

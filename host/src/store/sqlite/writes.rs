@@ -109,9 +109,9 @@ pub(super) fn insert_run(connection: &Connection, run: &Run) -> Result<()> {
                 input_sum, settings, upstream, idempotency_key, state, generation, attempt, rescues, result, result_sum,
                 failure, label, created_at, scheduled_at, started_at, finished_at, fuel, memory_peak_bytes, duration_us,
                 worker_id, result_preview, child_states, trigger, deployment, retry_of, event_no, journal_version,
-                wake_at, reused_from, request_sum, cached_from, schedule_id, occurrence_at, progress)
+                wake_at, reused_from, request_sum, cached_from, schedule_id, occurrence_at, progress, across, priority)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-                ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             run.id.as_bytes(),
@@ -159,6 +159,8 @@ pub(super) fn insert_run(connection: &Connection, run: &Run) -> Result<()> {
             run.occurrence.as_ref().map(|occurrence| &*occurrence.schedule_id.0),
             run.occurrence.as_ref().map(|occurrence| micros(occurrence.at)),
             run.progress.as_deref().map(Json),
+            run.across.as_deref().map(Json),
+            run.across.as_ref().map_or(0, |across| across.priority),
         ])
         .map(drop)
 }
