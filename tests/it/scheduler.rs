@@ -7,7 +7,7 @@ use rand::RngExt;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::app::{answer, time};
+use crate::app::{answer, text, time};
 use crate::chance::{draws, seed};
 use crate::deployments::{START, deploy, echo, finished, runs_of, seconds, settled, skips_of, step, with};
 use crate::process::{self, Process};
@@ -270,4 +270,47 @@ async fn a_server_that_is_killed_again_and_again_runs_or_records_each_occurrence
     let expected: Vec<Timestamp> = (0..at.len() as i64).map(|n| first + seconds(n)).collect();
     assert_eq!(at, expected, "{skips}");
     assert!(time(&next["items"][0]["at"]) >= first + seconds(at.len() as i64), "{next}");
+}
+
+/// A deployment that naps for 100 s at each minute, and what became of three minutes of it: states of its runs, oldest
+/// first, and how many occurrences were skipped.
+async fn overlapping(overlap: &str) -> (Vec<Value>, u64) {
+    let app = with(&["sleeper"]).await;
+    let body = json!({
+        "module": "sleeper", "entry": "nap", "parameters": {"ms": 100_000}, "overlap": overlap,
+        "schedules": [{"interval_ms": 60_000}],
+    });
+    deploy(&app, "naps", body).await;
+    for _ in 1..=3 {
+        step(&app, seconds(60)).await;
+        // Each that may run has begun before the next comes.
+        for run in runs_of(&app, "naps").await {
+            let at_rest = |run: &Value| {
+                run["state"] == "running" || run["waiting_for"] == "limit" || !run["finished_at"].is_null()
+            };
+            app.until(&text(&run["id"]), at_rest).await;
+        }
+    }
+    let states = runs_of(&app, "naps").await.iter().map(|run| run["state"].clone()).collect();
+    let n_skipped = app.get("/api/deployments/naps").await["n_skipped"].as_u64().expect("a count");
+    for run in runs_of(&app, "naps").await {
+        let _ = app.post(&format!("/api/runs/{}/cancel", text(&run["id"])), json!({})).await;
+    }
+    finished(&app, "naps").await;
+    (states, n_skipped)
+}
+
+#[tokio::test]
+async fn an_occurrence_that_meets_an_unfinished_run_does_as_its_deployment_says() {
+    // The first ends between the second and the third.
+    let table = [
+        ("skip", vec!["completed", "running"], 1),
+        ("allow", vec!["completed", "running", "running"], 0),
+        ("queue", vec!["completed", "running", "scheduled"], 0),
+        ("queue-one", vec!["completed", "running", "scheduled"], 0),
+        ("cancel-running", vec!["cancelled", "cancelled", "running"], 0),
+    ];
+    for (overlap, states, n_skipped) in table {
+        assert_eq!(overlapping(overlap).await, (states.into_iter().map(Value::from).collect(), n_skipped), "{overlap}");
+    }
 }
