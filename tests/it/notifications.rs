@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 use rusqlite::{Connection, OpenFlags};
@@ -11,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::app::{Running, TestApp, text};
 use crate::service::{Answer, Received, Service};
 
+const PATIENCE: Duration = Duration::from_secs(120);
 const SECRET: &str = "a secret of some length";
 const EVERYTHING: [&str; 6] = ["completed", "failed", "crashed", "cancelled", "late", "missed"];
 
@@ -33,12 +35,14 @@ pub fn body(received: &Received) -> Value {
 
 /// What is on record of notifications, newest first, once it is as `condition` says.
 pub async fn until_recorded(app: &Running, condition: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    let started = Instant::now();
     loop {
-        let page = app.get("/api/notifications").await;
+        let page = app.get("/api/notifications?limit=500").await;
         let items = page["items"].as_array().expect("a page has items");
         if condition(items) {
             return items.clone();
         }
+        assert!(started.elapsed() < PATIENCE, "it does not come to that: {:?}", items.first());
         tokio::task::yield_now().await;
     }
 }
