@@ -13,6 +13,7 @@ mod build;
 mod choose;
 mod clean;
 mod completions;
+mod config;
 mod crates;
 mod find;
 mod follow;

@@ -24,6 +24,8 @@ pub struct Process {
 pub fn tarefa(data_dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tarefa"));
     command.args(arguments).arg("--data-dir").arg(data_dir).stdin(Stdio::null()).env("NO_COLOR", "1");
+    // Whoever tests may have a server of their own.
+    command.env("XDG_CONFIG_HOME", data_dir);
     command
 }
 
