@@ -14,7 +14,7 @@ use toml::de::{DeTable, DeValue, Deserializer};
 use super::{Cli, serve};
 use crate::domain::NotifyRule;
 use crate::domain::module::nearest;
-use crate::domain::notify::check_rules;
+use crate::domain::notify::{check_rules, keep_secrets};
 use crate::error::{Error, Result};
 
 /// Its place below the user's configuration.
@@ -95,12 +95,13 @@ impl File<'_> {
         // What is left is no flag's.
         let names: Vec<&str> = flags.iter().map(|(name, _)| *name).collect();
         let rules = table.get_ref().get("notify").map(|rules| self.rule_spans(rules)).unwrap_or_default();
-        let sections = Sections::deserialize(Deserializer::from(table)).map_err(|error| self.toml(&error, &names))?;
+        let mut sections = Sections::deserialize(Deserializer::from(table)).map_err(|error| self.toml(&error, &names))?;
         // Each by itself first, since its line is known.
         for (rule, span) in sections.notify.iter().zip(rules) {
             rule.check().map_err(|why| self.error(span, &why))?;
         }
-        check_rules(&sections.notify).map_err(|why| self.error(0..0, &why))?;
+        let checked = check_rules(&sections.notify).and_then(|()| keep_secrets(&mut sections.notify, &[]));
+        checked.map_err(|why| self.error(0..0, &why))?;
         Ok((settings, sections))
     }
 
