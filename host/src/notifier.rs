@@ -159,7 +159,7 @@ impl Work {
         let store = &self.shared.app.store;
         let until = self.shared.app.clock.now().saturating_sub(LATE_AFTER).unwrap_or(Timestamp::MIN);
         // Some become late all at once: those whose time was over when they were submitted.
-        let from = if self.polls % POLLS_TO_ALL == 0 { Timestamp::MIN } else { self.late_until };
+        let from = if self.polls.is_multiple_of(POLLS_TO_ALL) { Timestamp::MIN } else { self.late_until };
         let mut late = store.late_runs(from, until, LATE_BATCH)?;
         self.polls = self.polls.wrapping_add(1);
         self.late_until = until;
@@ -240,7 +240,10 @@ impl Shared {
         let own = deployment.as_deref().map(|name| self.app.store.deployment_rules(name)).transpose();
         let own = own.unwrap_or_else(|error| {
             // The server's own are followed all the same.
-            tracing::error!("cannot read whom deployment `{}` notifies: {error}", deployment.as_deref().unwrap_or_default());
+            tracing::error!(
+                "cannot read whom deployment `{}` notifies: {error}",
+                deployment.as_deref().unwrap_or_default()
+            );
             None
         });
         let servers = self.rules.iter().map(|rule| ("", rule));

@@ -18,7 +18,8 @@ use crate::domain::{Attempt, CacheKey, Failure, Kind, Run, RunId, ShownState, St
 use crate::error::{Error, ErrorKind};
 
 pub use notifications::{
-    About, DueNotification, Missed, NewNotification, NotificationFilter, NotificationState, Occasion, StoredNotification,
+    About, DueNotification, Missed, NewNotification, NotificationFilter, NotificationState, Occasion,
+    StoredNotification,
 };
 pub use sqlite::{LogFilter, Store, StoreError};
 pub use watch::{News, Watch};

@@ -76,7 +76,10 @@ async fn the_end_of_a_run_is_told_with_all_that_is_known_of_it() {
     let [told] = &told(&receiver, 1).await[..] else { panic!("one") };
 
     let id = text(&run["id"]);
-    assert_eq!((&told["event"], &told["at"], &told["deployment"]), (&json!("failed"), &run["finished_at"], &Value::Null));
+    assert_eq!(
+        (&told["event"], &told["at"], &told["deployment"]),
+        (&json!("failed"), &run["finished_at"], &Value::Null)
+    );
     assert_eq!(told["url"], format!("{}/runs/{id}", app.url));
     assert_eq!(told["text"], "fail failed: no & never");
     let summary = app.get("/api/runs").await["items"][0].clone();
@@ -171,7 +174,8 @@ async fn a_run_that_does_not_start_is_told_of_once() {
     let nap = app.submit("sleeper", "nap", json!({"ms": 3_600_000})).await;
     app.until(&nap, |run| run["state"] == "running").await;
     let waits = app.submit("sleeper", "nap", json!({"ms": 1})).await;
-    let later = json!({"module": "sleeper", "entry": "nap", "parameters": {"ms": 1}, "scheduled_at": "2026-01-02T03:05:00Z"});
+    let later =
+        json!({"module": "sleeper", "entry": "nap", "parameters": {"ms": 1}, "scheduled_at": "2026-01-02T03:05:00Z"});
     let later = app.submit_with(later).await;
     app.advance(SignedDuration::from_secs(11));
     let first = told(&receiver, 1).await;
@@ -197,7 +201,10 @@ async fn occurrences_that_were_missed_are_told_of() {
         ('daily', 'a', ?1, ?2, 7, 'missed', 'no server ran', ?2), ('daily', 'a', ?1, ?2, 1, 'conflict', 'one runs', ?2)";
     database(&app).execute(sql, [at(-100), at(-10)]).expect("inserts");
     let skipped = &told(&receiver, 1).await[0];
-    assert_eq!((&skipped["deployment"], &skipped["run"], &skipped["url"]), (&json!("daily"), &Value::Null, &Value::Null));
+    assert_eq!(
+        (&skipped["deployment"], &skipped["run"], &skipped["url"]),
+        (&json!("daily"), &Value::Null, &Value::Null)
+    );
     let missed = json!({"schedule_id": "a", "schedule": "a", "first_at": "2026-01-02T03:02:25Z",
         "last_at": "2026-01-02T03:03:55Z", "n": 7, "why": "no server ran"});
     assert_eq!((&skipped["missed"], &skipped["at"]), (&missed, &missed["first_at"]));
@@ -238,7 +245,8 @@ async fn a_command_is_told_on_its_standard_input_and_gets_no_environment_of_ours
     let told: Value = serde_json::from_slice(&std::fs::read(dir.path().join("body")).expect("reads")).expect("JSON");
     assert_eq!((&told["event"], &told["run"]["id"]), (&json!("completed"), &run["id"]));
     let environment = std::fs::read_to_string(dir.path().join("env")).expect("reads");
-    let own = ["PATH=", "TAREFA_EVENT=completed", "TAREFA_NOTIFICATION_ID=", "TAREFA_RUN_ID=", "PWD=/", "SHLVL=", "_=", "/"];
+    let own =
+        ["PATH=", "TAREFA_EVENT=completed", "TAREFA_NOTIFICATION_ID=", "TAREFA_RUN_ID=", "PWD=/", "SHLVL=", "_=", "/"];
     for line in environment.lines() {
         assert!(own.iter().any(|own| line.starts_with(own)), "{line}");
     }
@@ -260,7 +268,7 @@ async fn a_command_that_does_not_end_is_killed_with_all_that_it_started_and_one_
     let error = "it ended with exit status: 3: no such pager";
     assert!(failed.iter().any(|item| item["error"] == error), "{failed:?}");
     let child = dir.path().join("child");
-    while std::fs::read_to_string(&child).is_ok_and(|pid| pid.ends_with('\n')) == false {
+    while !std::fs::read_to_string(&child).is_ok_and(|pid| pid.ends_with('\n')) {
         tokio::task::yield_now().await;
     }
     let pid = std::fs::read_to_string(&child).expect("reads").trim().parse().expect("a number");

@@ -42,7 +42,10 @@ async fn a_receiver_that_fails_is_tried_again_after_longer_and_longer_times_and_
     let run = text(&app.get("/api/runs").await["items"][0]["id"]);
     for (tries, wait) in (1..).zip([1.0, 5.0, 30.0, 120.0, 600.0, 3600.0]) {
         let item = tried(&app, tries).await;
-        assert_eq!((&item["state"], &item["error"]), (&json!("pending"), &json!("it answered 503 Service Unavailable")));
+        assert_eq!(
+            (&item["state"], &item["error"]),
+            (&json!("pending"), &json!("it answered 503 Service Unavailable"))
+        );
         let waits = waits(&item, time(&item["tried_at"]));
         assert!((wait..=wait * 1.2 + 0.001).contains(&waits), "after try {tries} it waits for {waits} s");
         let history = app.show(&run).await["history"].to_string();
@@ -92,7 +95,8 @@ async fn what_ended_while_nobody_told_is_told_after_the_restart() {
     let later = json!({"module": "noop", "entry": "noop", "scheduled_at": "2027-01-01T00:00:00Z"});
     let id = app.submit_with(later).await;
     // As if its worker had died with it again and again.
-    let sql = "UPDATE runs SET state = 'running', worker_id = 1, attempt = 1, started_at = 1, rescues = 2, kind = 'task'";
+    let sql =
+        "UPDATE runs SET state = 'running', worker_id = 1, attempt = 1, started_at = 1, rescues = 2, kind = 'task'";
     database(&app).execute(sql, []).expect("updates");
     app.server = None;
     app.start_again().await;

@@ -14,7 +14,8 @@ impl App {
     /// unless the operator allows it. What a name stands for is seen when it is connected to.
     pub fn allowed_rules(&self, mut rules: Vec<NotifyRule>, had: &[NotifyRule]) -> Result<Vec<NotifyRule>> {
         if rules.iter().any(|rule| rule.command.is_some()) {
-            let message = "`notify.command` may stand in the server's config file alone, since it runs where the server does";
+            let message =
+                "`notify.command` may stand in the server's config file alone, since it runs where the server does";
             return Err(Error::invalid(message));
         }
         keep_secrets(&mut rules, had).map_err(Error::invalid)?;

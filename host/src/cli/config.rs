@@ -95,7 +95,8 @@ impl File<'_> {
         // What is left is no flag's.
         let names: Vec<&str> = flags.iter().map(|(name, _)| *name).collect();
         let rules = table.get_ref().get("notify").map(|rules| self.rule_spans(rules)).unwrap_or_default();
-        let mut sections = Sections::deserialize(Deserializer::from(table)).map_err(|error| self.toml(&error, &names))?;
+        let mut sections =
+            Sections::deserialize(Deserializer::from(table)).map_err(|error| self.toml(&error, &names))?;
         // Each by itself first, since its line is known.
         for (rule, span) in sections.notify.iter().zip(rules) {
             rule.check().map_err(|why| self.error(span, &why))?;
@@ -143,7 +144,8 @@ impl File<'_> {
         let mut hint = String::new();
         if message.starts_with("unknown field")
             && let Some(unknown) = words.next()
-            && let Some(near) = nearest(unknown, words.chain(names.iter().copied().filter(|_| message.contains("notify"))))
+            && let Some(near) =
+                nearest(unknown, words.chain(names.iter().copied().filter(|_| message.contains("notify"))))
         {
             hint = format!("; did you mean `{near}`?");
         }
@@ -238,7 +240,10 @@ mod tests {
             ("allow-http = ['a:80',\n 'b']", "line 2: `allow-http` is `b`: `b` is no `HOST:PORT`"),
             ("config = 'x'", "line 1: unknown field `config`"),
             ("slots = ", "line 1: "),
-            ("[[notify]]\non = ['failed']\nwebhok = 'x'", "line 3: unknown field `webhok`, expected one of `on`, `webhook`"),
+            (
+                "[[notify]]\non = ['failed']\nwebhok = 'x'",
+                "line 3: unknown field `webhok`, expected one of `on`, `webhook`",
+            ),
             ("[[notify]]\non = ['failed']\nwebhok = 'x'", "; did you mean `webhook`?"),
             ("[[notify]]\non = ['fail']\nwebhook = 'x'", "line 2: unknown variant `fail`"),
             ("\n[[notify]]\non = ['failed']\nwebhook = 'x'", "line 2: `webhook` is no URL"),

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::config::{self, Sections};
 use super::format::{counted, harmless, short_id};
 use super::output::{Colour, state_colour};
 use super::session::refuse_second;
 use super::signals::Signals;
-use super::config::{self, Sections};
 use super::{Context, parse};
 use crate::api::shapes::{Health, RunSummary};
 use crate::app::AllowedDir;

@@ -294,10 +294,8 @@ mod tests {
     #[test]
     fn tries_are_further_and_further_apart_and_end() {
         let now = Timestamp::UNIX_EPOCH;
-        let failed = |seconds: Option<i64>| Told::Failed {
-            why: String::new(),
-            after: seconds.map(SignedDuration::from_secs),
-        };
+        let failed =
+            |seconds: Option<i64>| Told::Failed { why: String::new(), after: seconds.map(SignedDuration::from_secs) };
         let wait = |told: &Told, tries, share| next_try(told, tries, now, share).map(|at| at.as_millisecond());
         let waits: Vec<_> = (1..=7).map(|tries| wait(&failed(None), tries, 0.0)).collect();
         let expected = [1, 5, 30, 120, 600, 3600].map(|seconds| Some(seconds * 1000));

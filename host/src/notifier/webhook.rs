@@ -75,11 +75,12 @@ fn build(builder: impl Fn() -> ClientBuilder) -> Result<Client, String> {
             .pool_max_idle_per_host(0)
             .build()
     };
-    build(builder()).or_else(|error| {
-        tracing::warn!("webhooks cannot be sent over `https`: {}", root(&error));
-        build(builder().tls_certs_only([]))
-    })
-    .map_err(|error| format!("no HTTP client: {}", root(&error)))
+    build(builder())
+        .or_else(|error| {
+            tracing::warn!("webhooks cannot be sent over `https`: {}", root(&error));
+            build(builder().tls_certs_only([]))
+        })
+        .map_err(|error| format!("no HTTP client: {}", root(&error)))
 }
 
 fn answered(response: &Response, now: Timestamp) -> Told {

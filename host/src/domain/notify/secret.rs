@@ -79,7 +79,10 @@ pub fn keep_secrets(rules: &mut [NotifyRule], had: &[NotifyRule]) -> Result<(), 
         }
         let kept = had.iter().find(|had| had.webhook == rule.webhook && had.secret.is_some());
         let Some(kept) = kept else {
-            return Err(format!("`{MASK}` stands for a secret that is kept, and `{}` has none: give it", rule.target()));
+            return Err(format!(
+                "`{MASK}` stands for a secret that is kept, and `{}` has none: give it",
+                rule.target()
+            ));
         };
         rule.secret.clone_from(&kept.secret);
     }

@@ -56,7 +56,12 @@ impl Store {
                     None if row.get_ref(4)? == rusqlite::types::ValueRef::Null => None,
                     None => Some(About::Missed(missed(row, 4)?)),
                 };
-                occasions.push(Occasion { no: Some(row.get(0)?), event: event(row, 1)?, at: timestamp(row, 2)?, about });
+                occasions.push(Occasion {
+                    no: Some(row.get(0)?),
+                    event: event(row, 1)?,
+                    at: timestamp(row, 2)?,
+                    about,
+                });
             }
             Ok(occasions)
         })
