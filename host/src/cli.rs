@@ -15,6 +15,7 @@ mod build;
 mod choose;
 mod clean;
 mod completions;
+mod config;
 mod confirm;
 mod crates;
 mod deploy;

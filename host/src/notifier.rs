@@ -33,7 +33,7 @@ const COMMAND_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is asked for all that is late, not only for what has become so since.
 const POLLS_TO_ALL: u32 = 60;
-/// How long the first run that finishes waits for others, so that a thousand are looked at together.
+/// How long no run that finishes is listened to after one did, so that a thousand are looked at together.
 const GATHER_INTERVAL: Duration = Duration::from_millis(50);
 /// What is written out in one transaction.
 const BATCH: usize = 100;
@@ -105,6 +105,7 @@ struct Work {
 
 impl Work {
     async fn on(mut self, mut finished: Receiver<RunId>, closing: CancellationToken) {
+        let mut quiet_until = tokio::time::Instant::now();
         loop {
             let next = self.look().unwrap_or_else(|error| {
                 tracing::error!("cannot see who is to be notified: {error}");
@@ -117,12 +118,17 @@ impl Work {
                     None => std::future::pending().await,
                 }
             };
+            let news = async {
+                tokio::time::sleep_until(quiet_until).await;
+                // Nothing is lost where it is: the store has it.
+                let _ = finished.recv().await;
+            };
             tokio::select! {
                 () = closing.cancelled() => break,
                 Some(over) = self.under_way.join_next_with_id() => self.over(over),
-                _ = finished.recv() => {
-                    tokio::time::sleep(GATHER_INTERVAL).await;
+                () = news => {
                     while !matches!(finished.try_recv(), Err(TryRecvError::Empty | TryRecvError::Closed)) {}
+                    quiet_until = tokio::time::Instant::now() + GATHER_INTERVAL;
                 }
                 () = due => {}
                 () = tokio::time::sleep(POLL_INTERVAL) => {}
@@ -153,7 +159,7 @@ impl Work {
         let store = &self.shared.app.store;
         let until = self.shared.app.clock.now().saturating_sub(LATE_AFTER).unwrap_or(Timestamp::MIN);
         // Some become late all at once: those whose time was over when they were submitted.
-        let from = if self.polls % POLLS_TO_ALL == 0 { Timestamp::MIN } else { self.late_until };
+        let from = if self.polls.is_multiple_of(POLLS_TO_ALL) { Timestamp::MIN } else { self.late_until };
         let mut late = store.late_runs(from, until, LATE_BATCH)?;
         self.polls = self.polls.wrapping_add(1);
         self.late_until = until;
@@ -231,12 +237,17 @@ impl Shared {
             About::Missed(missed) => (None, Some(missed.schedule_id.clone()), message::Subject::Missed(missed)),
         };
         let deployment = subject.deployment().map(str::to_owned);
-        let own = match &deployment {
-            Some(name) => self.app.store.deployment_rules(name)?,
-            None => Vec::new(),
-        };
+        let own = deployment.as_deref().map(|name| self.app.store.deployment_rules(name)).transpose();
+        let own = own.unwrap_or_else(|error| {
+            // The server's own are followed all the same.
+            tracing::error!(
+                "cannot read whom deployment `{}` notifies: {error}",
+                deployment.as_deref().unwrap_or_default()
+            );
+            None
+        });
         let servers = self.rules.iter().map(|rule| ("", rule));
-        let rules = servers.chain(own.iter().map(|rule| (deployment.as_deref().unwrap_or_default(), rule)));
+        let rules = servers.chain(own.iter().flatten().map(|rule| (deployment.as_deref().unwrap_or_default(), rule)));
         let wanted = rules.filter(|(_, rule)| rule.on.contains(&occasion.event));
         let notification = |(scope, rule): (&str, &NotifyRule)| {
             let id = uuid::Uuid::now_v7().to_string();

@@ -38,6 +38,7 @@ mod metrics;
 mod modules;
 mod notifications;
 mod notify_failures;
+mod notify_tls;
 mod openapi;
 mod prefixes;
 mod process;

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 use rusqlite::{Connection, OpenFlags};
@@ -11,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::app::{Running, TestApp, text};
 use crate::service::{Answer, Received, Service};
 
+const PATIENCE: Duration = Duration::from_secs(120);
 const SECRET: &str = "a secret of some length";
 const EVERYTHING: [&str; 6] = ["completed", "failed", "crashed", "cancelled", "late", "missed"];
 
@@ -33,12 +35,14 @@ pub fn body(received: &Received) -> Value {
 
 /// What is on record of notifications, newest first, once it is as `condition` says.
 pub async fn until_recorded(app: &Running, condition: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    let started = Instant::now();
     loop {
-        let page = app.get("/api/notifications").await;
+        let page = app.get("/api/notifications?limit=500").await;
         let items = page["items"].as_array().expect("a page has items");
         if condition(items) {
             return items.clone();
         }
+        assert!(started.elapsed() < PATIENCE, "it does not come to that: {:?}", items.first());
         tokio::task::yield_now().await;
     }
 }
@@ -264,7 +268,7 @@ async fn a_command_that_does_not_end_is_killed_with_all_that_it_started_and_one_
     let error = "it ended with exit status: 3: no such pager";
     assert!(failed.iter().any(|item| item["error"] == error), "{failed:?}");
     let child = dir.path().join("child");
-    while std::fs::read_to_string(&child).is_ok_and(|pid| pid.ends_with('\n')) == false {
+    while !std::fs::read_to_string(&child).is_ok_and(|pid| pid.ends_with('\n')) {
         tokio::task::yield_now().await;
     }
     let pid = std::fs::read_to_string(&child).expect("reads").trim().parse().expect("a number");

@@ -24,6 +24,8 @@ pub struct Process {
 pub fn tarefa(data_dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tarefa"));
     command.args(arguments).arg("--data-dir").arg(data_dir).stdin(Stdio::null()).env("NO_COLOR", "1");
+    // Whoever tests may have a server of their own.
+    command.env("XDG_CONFIG_HOME", data_dir);
     command
 }
 
@@ -47,9 +49,18 @@ impl Process {
 
     /// As `serve`, with what it says on stderr to somewhere else.
     pub fn serve_saying(data_dir: &Path, arguments: &[&str], stderr: Stdio) -> Process {
+        Process::serve_as(data_dir, arguments, |command| {
+            command.stderr(stderr);
+        })
+    }
+
+    /// As `serve`, with a command that was changed.
+    pub fn serve_as(data_dir: &Path, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Process {
         let mut all = vec!["serve", "--listen", "127.0.0.1:0"];
         all.extend(arguments);
-        let mut child = tarefa(data_dir, &all).stdout(Stdio::null()).stderr(stderr).spawn().expect("the binary starts");
+        let mut command = tarefa(data_dir, &all);
+        change(&mut command);
+        let mut child = command.stdout(Stdio::null()).spawn().expect("the binary starts");
         let started = Instant::now();
         loop {
             // Read, not locked: who tries the lock may be in the way of the server that takes it.

@@ -1,8 +1,10 @@
 //! `tarefa serve`: the server, until a signal ends it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::config::{self, Sections};
 use super::format::{counted, harmless, short_id};
 use super::output::{Colour, state_colour};
 use super::session::refuse_second;
@@ -19,6 +21,10 @@ use crate::server::{DEFAULT_EVICT_AFTER, DEFAULT_FLOWS, Server, ServerConfig};
 /// Serve the API and run what is submitted
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// A TOML file that has what these flags say, under their names, and whom to notify
+    /// [default: $XDG_CONFIG_HOME/tarefa/server.toml where it exists]
+    #[arg(long, value_name = "FILE", env = "TAREFA_CONFIG")]
+    config: Option<PathBuf>,
     /// The address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4200")]
     listen: SocketAddr,
@@ -74,6 +80,10 @@ fn slots(text: &str) -> Result<usize, String> {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
     refuse_second(context)?;
+    let (args, sections) = match config::path(args.config.as_deref()) {
+        Some(path) => config::read(&path, std::env::args_os().collect())?,
+        None => (args, Sections::default()),
+    };
     let mut signals = Signals::catch()?;
     let grace = Duration::from_secs(args.grace);
     let config = ServerConfig {
@@ -84,6 +94,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<u8> {
         allowed_hosts: args.allow_hosts,
         allowed_dirs: args.allow_dirs,
         allowed_http: args.allow_http,
+        notify: sections.notify,
         otlp_endpoint: args.otlp_endpoint.filter(|endpoint| !endpoint.is_empty()),
         timezone: args.timezone,
         retention: Some(Retention { runs: args.keep_runs, logs: args.keep_logs }),
