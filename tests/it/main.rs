@@ -15,6 +15,7 @@ mod crash;
 mod damage;
 mod deletion;
 mod deploy;
+mod deploy_tutorial;
 mod deployments;
 mod disk;
 mod docs;
