@@ -17,6 +17,7 @@ mod crash;
 mod damage;
 mod deletion;
 mod deploy;
+mod deploy_tutorial;
 mod deployments;
 mod disk;
 mod docs;
