@@ -330,3 +330,24 @@ fn a_version_that_breaks_deployments_says_so_when_it_is_registered_unless_they_a
     let shown = stdout(&ends(data.path(), &["deployments", "show", "two"], 0));
     assert!(shown.contains("\nbroken:  "), "{shown}");
 }
+
+#[test]
+fn a_secret_of_a_file_is_kept_changed_and_never_shown() {
+    let (data, folder) = (data_dir(), tempfile::tempdir().expect("a directory"));
+    let file = folder.path().join("tarefa.toml");
+    let deploy = |secret: &str| {
+        let path = wasm("noop");
+        let rule = format!("{{ on = [\"failed\"], webhook = \"https://example.com/hook\", secret = \"{secret}\" }}");
+        let text = format!("[deployments.a]\npath = \"{path}\"\nentry = \"noop\"\nnotify = [{rule}]\n");
+        fs::write(&file, text).expect("writes");
+        let arguments = ["deploy", "-f", file.to_str().unwrap()];
+        let dry = stdout(&ends(data.path(), &[&arguments[..], &["--dry-run"]].concat(), 0));
+        let said = stdout(&ends(data.path(), &arguments, 0));
+        assert!(!dry.contains(secret) && !said.contains(secret), "{dry}{said}");
+        said
+    };
+    assert!(deploy("one-secret-of-16-bytes").starts_with("created `a`"));
+    assert!(deploy("one-secret-of-16-bytes").starts_with("`a` is as it was"));
+    assert!(deploy("another-secret-of-16-bytes").starts_with("updated `a`"));
+    assert!(!stdout(&ends(data.path(), &["deployments", "show", "a"], 0)).contains("another-secret"));
+}

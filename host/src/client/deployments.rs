@@ -10,7 +10,8 @@ use crate::error::Result;
 impl Client {
     /// Makes a deployment be what `spec` says.
     pub async fn put_deployment(&self, name: &str, spec: &DeploymentSpec) -> Result<DeploymentShape> {
-        self.json(self.request(Method::PUT, &["deployments", name]).json(spec)).await
+        // By itself it is written without its secrets.
+        self.json(self.request(Method::PUT, &["deployments", name]).json(&spec.stored())).await
     }
 
     pub async fn deployment(&self, name: &str) -> Result<DeploymentShape> {

@@ -227,7 +227,7 @@ impl DeploymentSpec {
         check_priority(self.priority)
     }
 
-    /// All that it says as JSON, secrets included: for the store alone.
+    /// All that it says as JSON, secrets included: for the store, and for who gives them to a server.
     pub fn stored(&self) -> Value {
         let mut json = serde_json::to_value(self).expect("a deployment is plain data");
         if !self.notify.is_empty() {
