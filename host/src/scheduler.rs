@@ -39,16 +39,19 @@ async fn work(app: &Arc<App>) {
     loop {
         let changed = app.events.schedules_changed.notified();
         let firing = app.clone();
-        match tokio::task::spawn_blocking(move || firing.fire_due()).await {
+        let fired = tokio::task::spawn_blocking(move || firing.fire_due()).await;
+        match &fired {
             Ok(Ok(true)) => continue,
             Ok(Ok(false)) => {}
             Ok(Err(error)) => tracing::error!("cannot submit what is due: {error}"),
             // It panicked, or the runtime ends.
             Err(error) => tracing::error!("the scheduler failed: {error}"),
         }
+        let failed = !matches!(fired, Ok(Ok(_)));
         tokio::select! {
             () = changed => {}
-            () = until_next(app) => {}
+            // What could not be done now is not tried at once.
+            () = until_next(app), if !failed => {}
             () = tokio::time::sleep(POLL_INTERVAL) => {}
         }
     }

@@ -241,9 +241,14 @@ impl Server {
         }
     }
 
+    /// Submits no more of what schedules bring.
+    pub fn stop_scheduler(&mut self) {
+        drop(self.scheduler.take());
+    }
+
     /// Stops claiming, waits up to `grace` for what runs, gives the rest back, and stops answering.
     pub async fn shutdown(mut self, grace: Duration) {
-        drop(self.scheduler.take());
+        self.stop_scheduler();
         self.worker.stop(grace).await;
         if let Some(maintenance) = self.maintenance.take() {
             maintenance.stop().await;

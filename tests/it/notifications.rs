@@ -195,7 +195,8 @@ async fn a_run_that_does_not_start_is_told_of_once() {
 async fn occurrences_that_were_missed_are_told_of() {
     let receiver = receiver().await;
     let rule = json!({"on": ["missed"], "webhook": receiver.url("/")});
-    let app = TestApp::new().manual_clock().notify(rule).start().await;
+    let mut app = TestApp::new().manual_clock().notify(rule).start().await;
+    app.server.as_mut().expect("it runs").stop_scheduler();
     let at = |second: i64| (1_767_323_045 + second) * 1_000_000;
     let sql = "INSERT INTO skips (deployment, schedule_id, first_at, last_at, n, why, detail, at) VALUES
         ('daily', 'a', ?1, ?2, 7, 'missed', 'no server ran', ?2), ('daily', 'a', ?1, ?2, 1, 'conflict', 'one runs', ?2)";
@@ -218,7 +219,8 @@ async fn occurrences_that_were_missed_are_told_of() {
     app.advance(SignedDuration::from_secs(11));
     let overdue = &told(&receiver, 2).await[1];
     assert_eq!((&overdue["deployment"], &overdue["missed"]["schedule_id"]), (&json!("hourly"), &json!("b")));
-    let text = "hourly missed its run of 2026-01-02T03:04:05Z (every 30 s (UTC)): it is due, and nobody has run it";
+    let text =
+        "hourly missed its run of 2026-01-02T03:04:05Z (every 30 seconds (UTC)): it is due, and nobody has run it";
     assert_eq!(overdue["text"], text);
     let recorded = app.get("/api/notifications?deployment=hourly").await;
     assert_eq!(recorded["items"].as_array().map(Vec::len), Some(1), "{recorded}");

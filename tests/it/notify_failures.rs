@@ -166,7 +166,7 @@ async fn nobody_there_is_a_reason_without_the_url() {
 /// Puts a deployment on record, and has a run of it end.
 async fn ends_with(app: &Running, notify: Value) -> String {
     let spec = json!({"module": "noop", "notify": notify}).to_string();
-    let insert = "INSERT OR REPLACE INTO deployments (name, spec, created_at, updated_at) VALUES ('daily', ?, 0, 0)";
+    let insert = "INSERT OR REPLACE INTO deployments (name, module, spec, created_at, updated_at) VALUES ('daily', 'noop', ?, 0, 0)";
     let later = json!({"module": "noop", "entry": "noop", "scheduled_at": "2027-01-01T00:00:00Z"});
     let id = app.submit_with(later).await;
     let database = database(app);

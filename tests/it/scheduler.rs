@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::app::{answer, text, time};
 use crate::chance::{draws, seed};
 use crate::deployments::{START, deploy, echo, finished, runs_of, seconds, settled, skips_of, step, with};
+use crate::notifications::database;
 use crate::process::{self, Process};
 
 #[tokio::test]
@@ -216,7 +217,7 @@ async fn a_backfill_runs_past_occurrences_once_in_their_order() {
     let span = json!({"from": "2026-01-01T20:00:00Z", "to": "2026-01-02T04:04:00Z"});
     let mut dry = span.clone();
     dry["dry_run"] = true.into();
-    let expected = json!({"n_occurrences": 9, "n_submitted": 8, "n_run_before": 1});
+    let expected = json!({"n_occurrences": 9, "n_submitted": 8, "n_run_before": 1, "n_skipped": 0});
     assert_eq!(app.post("/api/deployments/d/backfill", dry).await, (StatusCode::OK, expected.clone()));
     assert_eq!(runs_of(&app, "d").await.len(), 1, "nothing was done");
     assert_eq!(app.post("/api/deployments/d/backfill", span.clone()).await, (StatusCode::OK, expected));
@@ -225,7 +226,7 @@ async fn a_backfill_runs_past_occurrences_once_in_their_order() {
     let back: Vec<_> = runs.iter().filter(|run| run["trigger"] == "backfill").collect();
     assert_eq!(back.len(), 8);
     assert!(back.windows(2).all(|pair| time(&pair[0]["occurrence"]["at"]) < time(&pair[1]["occurrence"]["at"])));
-    let again = json!({"n_occurrences": 9, "n_submitted": 0, "n_run_before": 9});
+    let again = json!({"n_occurrences": 9, "n_submitted": 0, "n_run_before": 9, "n_skipped": 0});
     assert_eq!(app.post("/api/deployments/d/backfill", span).await, (StatusCode::OK, again));
     let (status, error) = app
         .post("/api/deployments/d/backfill", json!({"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}))
@@ -281,12 +282,14 @@ async fn overlapping(overlap: &str) -> (Vec<Value>, u64) {
         "schedules": [{"interval_ms": 60_000}],
     });
     deploy(&app, "naps", body).await;
-    for _ in 1..=3 {
-        step(&app, seconds(60)).await;
+    // At a minute, at two, when the first nap has ended, and at three.
+    for by in [60, 60, 45, 15] {
+        step(&app, seconds(by)).await;
         // Each that may run has begun before the next comes.
         for run in runs_of(&app, "naps").await {
+            let ends = by == 45 && run["occurrence"]["at"] == "2026-01-02T03:05:05Z";
             let at_rest = |run: &Value| {
-                run["state"] == "running" || run["waiting_for"] == "limit" || !run["finished_at"].is_null()
+                (run["state"] == "running" && !ends) || run["waiting_for"] == "limit" || !run["finished_at"].is_null()
             };
             app.until(&text(&run["id"]), at_rest).await;
         }
@@ -313,4 +316,20 @@ async fn an_occurrence_that_meets_an_unfinished_run_does_as_its_deployment_says(
     for (overlap, states, n_skipped) in table {
         assert_eq!(overlapping(overlap).await, (states.into_iter().map(Value::from).collect(), n_skipped), "{overlap}");
     }
+}
+
+#[tokio::test]
+async fn a_schedule_that_cannot_be_read_is_stopped_with_the_reason_and_is_in_nobodys_way() {
+    let app = with(&["noop"]).await;
+    deploy(&app, "damaged", echo(json!([{"interval_ms": 60_000}]))).await;
+    deploy(&app, "whole", echo(json!([{"interval_ms": 60_000}]))).await;
+    let damage =
+        "UPDATE schedules SET spec = '{\"interval_ms\": 1, \"timezone\": \"UTC\"}' WHERE deployment = 'damaged'";
+    database(&app).execute(damage, []).expect("updates");
+    step(&app, seconds(60)).await;
+    finished(&app, "whole").await;
+    assert_eq!((runs_of(&app, "whole").await.len(), runs_of(&app, "damaged").await.len()), (1, 0));
+    let skips = skips_of(&app, "damaged").await;
+    assert_eq!((skips.len(), &skips[0]["why"]), (1, &json!("refused")), "{skips:?}");
+    assert!(text(&skips[0]["detail"]).starts_with("the schedule was stopped: `interval_ms` is 1"), "{skips:?}");
 }

@@ -41,15 +41,21 @@ impl App {
         let due = self.store.due_schedules(now, BATCH)?;
         let mut firings = Vec::with_capacity(due.len());
         for (name, id) in &due {
-            // Deleted, changed or fired by another meanwhile: then there is nothing to do, or it is seen again.
-            let Some(deployment) = self.store.deployment(name)? else { continue };
-            let Some(row) = deployment.timetable.iter().find(|row| row.id.0 == *id) else { continue };
-            if let Some(next) = row.next_at.filter(|_| row.due_at.is_some_and(|due| due <= now)) {
-                firings.push(self.firing(&deployment, row, next, now)?);
-            }
-        }
-        if firings.is_empty() {
-            return Ok(false);
+            let stopped = match self.store.deployment(name) {
+                Ok(Some(deployment)) => match self.firing(&deployment, id, now) {
+                    Ok(firing) => {
+                        firings.extend(firing);
+                        continue;
+                    }
+                    Err(why) => why,
+                },
+                Ok(None) => "its deployment does not exist".to_owned(),
+                Err(error) if error.is_about_the_record() => error.to_string(),
+                Err(error) => return Err(error.into()),
+            };
+            // It would be due for ever, and in the way of the others.
+            tracing::error!("the schedule `{id}` of deployment `{name}` is stopped: {stopped}");
+            self.store.stop_schedule(name, id, &stopped, now)?;
         }
         for fired in self.store.fire(&firings, now)? {
             self.tell_cancelled(&fired.cancelled);
@@ -64,9 +70,13 @@ impl App {
         Ok(due.len() == BATCH)
     }
 
-    /// What becomes of the occurrences of a schedule that are due.
-    fn firing(&self, deployment: &Deployment, row: &TimetableRow, next: Timestamp, now: Timestamp) -> Result<Firing> {
-        let rule = row.schedule.rule().map_err(Error::invalid)?;
+    /// What becomes of the due occurrences of a schedule; nothing where it was deleted, changed or fired by another
+    /// meanwhile.
+    fn firing(&self, deployment: &Deployment, id: &str, now: Timestamp) -> Result<Option<Firing>, String> {
+        let is_due = |row: &&TimetableRow| row.id.0 == id && row.due_at.is_some_and(|due| due <= now);
+        let Some(row) = deployment.timetable.iter().find(is_due) else { return Ok(None) };
+        let Some(next) = row.next_at else { return Ok(None) };
+        let rule = row.schedule.rule()?;
         let policy = (deployment.spec.catchup, deployment.spec.catchup_max);
         let due = due(&row.schedule, &rule, row.created_at, next, now, policy);
         let mut firing = Firing {
@@ -101,7 +111,7 @@ impl App {
                 }),
             }
         }
-        Ok(firing)
+        Ok(Some(firing))
     }
 
     /// The next occurrences of all schedules that are not paused, the first first: those before `until` or, where it is

@@ -25,7 +25,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// Whether one record is damaged, which says nothing of the others.
-    pub(super) fn is_about_the_record(&self) -> bool {
+    pub fn is_about_the_record(&self) -> bool {
         match self {
             StoreError::Corrupt { .. } | StoreError::Unreadable { .. } => true,
             StoreError::Sqlite(error) => !matches!(error, rusqlite::Error::SqliteFailure(..)),

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::{micros, run_id};
 use super::{Result, Store};
-use crate::domain::{Run, RunId, Skip, SkipReason};
+use crate::domain::{Run, RunId, ScheduleId, Skip, SkipReason};
 use crate::store::watch::Changed;
 use crate::store::{Fired, Firing, Inserted, Skipped};
 
@@ -26,6 +26,32 @@ impl Store {
                 .prepare_cached("SELECT deployment, id FROM schedules WHERE due_at <= ? ORDER BY due_at LIMIT ?")?;
             let rows = statement.query_map(params![micros(now), limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Fires a schedule no more that cannot be read or carried out, and puts on record why.
+    pub fn stop_schedule(&self, deployment: &str, id: &str, why: &str, now: Timestamp) -> Result<()> {
+        self.transact(|transaction| {
+            let stopped: Option<i64> = transaction
+                .query_row(
+                    "UPDATE schedules SET due_at = NULL WHERE deployment = ? AND id = ? AND due_at IS NOT NULL
+                     RETURNING coalesce(next_at, 0)",
+                    [deployment, id],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            let Some(next) = stopped else { return Ok(()) };
+            let at = super::rows::to_timestamp(next)?;
+            let skip = Skip {
+                schedule_id: ScheduleId(id.to_owned()),
+                first_at: at,
+                last_at: at,
+                n: 1,
+                why: SkipReason::Refused,
+                detail: format!("the schedule was stopped: {why}"),
+                run_id: None,
+            };
+            record(transaction, deployment, &skip, now)
         })
     }
 
