@@ -112,7 +112,8 @@ CREATE INDEX runs_due ON runs (kind, scheduled_at)
     WHERE state = 'scheduled' AND worker_id IS NULL AND parent_id IS NULL;
 CREATE INDEX runs_parked ON runs (wake_at) WHERE wake_at IS NOT NULL AND parent_id IS NULL;
 CREATE INDEX runs_unfinished ON runs (state) WHERE finished_at IS NULL;
-CREATE INDEX runs_top ON runs (id) WHERE parent_id IS NULL;
+-- The second column spares who only counts the rows of the table.
+CREATE INDEX runs_top ON runs (id, parent_id) WHERE parent_id IS NULL;
 CREATE INDEX runs_of_deployment ON runs (deployment, id) WHERE deployment IS NOT NULL;
 -- An occurrence is run once.
 CREATE UNIQUE INDEX runs_of_schedule ON runs (deployment, schedule_id, occurrence_at) WHERE schedule_id IS NOT NULL;
