@@ -17,7 +17,7 @@ pub struct Client {
 
 impl Client {
     pub fn new(url: String) -> Client {
-        Client { url, http: reqwest::Client::new() }
+        Client { url, http: tarefa::tls::plain_client().build().expect("a client") }
     }
 
     /// Registers a guest of `tests/guests` under its own name.

@@ -54,7 +54,7 @@ impl Process {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let http = reqwest::Client::new();
+        let http = tarefa::tls::plain_client().build().expect("a client");
         loop {
             // A lock of an earlier process is emptied when it ends, so what stands there is this one's.
             if let Ok(Some(holder)) = tarefa::datadir::find_server(data)

@@ -261,7 +261,11 @@ CREATE UNIQUE INDEX logs_of_run ON logs (run_id, attempt, line);
 CREATE INDEX runs_over ON runs (deployment, (coalesce(logs_pruned_at, 0) < finished_at), finished_at)
     WHERE parent_id IS NULL AND finished_at IS NOT NULL;
 
--- Trees of runs that are being deleted: the run at the top is gone, what was below it goes bit by bit.
+-- Runs that are gone while some of what they left is not: they go from the top of a tree down, bit by bit. `generation` is
+-- the newest that may have children.
 CREATE TABLE remains (
-    root_id BLOB PRIMARY KEY
+    root_id BLOB NOT NULL,
+    run_id BLOB NOT NULL,
+    generation INTEGER NOT NULL,
+    PRIMARY KEY (root_id, run_id)
 ) STRICT, WITHOUT ROWID;
