@@ -251,7 +251,8 @@ impl Server {
         self.stop_scheduler();
         self.worker.stop(grace).await;
         if let Some(maintenance) = self.maintenance.take() {
-            maintenance.stop().await;
+            // It may wait for a backup, which may take long.
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, maintenance.stop()).await;
         }
         if let Some(traces) = self.traces.take() {
             traces.close().await;

@@ -44,7 +44,8 @@ async fn stopped_and_changed(app: &mut Running, text: &str, bits: u8) {
     // Who closes the last connection writes the log back and removes it.
     while app.data_dir().join("tarefa.db-wal").exists() {
         assert!(started.elapsed() < Duration::from_secs(60), "the database stays open");
-        std::thread::yield_now();
+        // What still holds it may need this thread to let go.
+        tokio::task::yield_now().await;
     }
     flip(&app.data_dir(), text, bits);
     app.start_again().await;

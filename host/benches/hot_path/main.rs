@@ -10,6 +10,7 @@ mod flows;
 mod history;
 mod process;
 mod report;
+mod retention;
 mod schedules;
 
 use std::path::{Path, PathBuf};
@@ -112,6 +113,7 @@ async fn processes(scratch: &Path, report: &mut Report) {
     report.add("database MB per 1000 runs", "(h) database for 1,000 task runs", mb, 3, "MB");
     flows::measure(scratch, report).await;
     schedules::measure(scratch, report).await;
+    retention::measure(scratch, report).await;
     let start = process::measure(&scratch.join("started")).await;
     report.add("start ms", "(g) start to healthy", start.healthy_ms, 1, "ms");
     report.add("idle MB", "(g) idle resident memory", start.resident_mb, 1, "MB");

@@ -121,7 +121,8 @@ CREATE INDEX runs_blocked ON runs (blocked_on, scheduled_at - priority * 6000000
     WHERE blocked_on IS NOT NULL;
 CREATE INDEX runs_parked ON runs (wake_at) WHERE wake_at IS NOT NULL AND parent_id IS NULL;
 CREATE INDEX runs_unfinished ON runs (state) WHERE finished_at IS NULL;
-CREATE INDEX runs_top ON runs (id) WHERE parent_id IS NULL;
+-- The second column spares who only counts the rows of the table.
+CREATE INDEX runs_top ON runs (id, parent_id) WHERE parent_id IS NULL;
 CREATE INDEX runs_of_deployment ON runs (deployment, id) WHERE deployment IS NOT NULL;
 -- An occurrence is run once.
 CREATE UNIQUE INDEX runs_of_schedule ON runs (deployment, schedule_id, occurrence_at) WHERE schedule_id IS NOT NULL;
@@ -270,9 +271,13 @@ CREATE UNIQUE INDEX logs_of_run ON logs (run_id, attempt, line);
 CREATE INDEX runs_over ON runs (deployment, (coalesce(logs_pruned_at, 0) < finished_at), finished_at)
     WHERE parent_id IS NULL AND finished_at IS NOT NULL;
 
--- Trees of runs that are being deleted: the run at the top is gone, what was below it goes bit by bit.
+-- Runs that are gone while some of what they left is not: they go from the top of a tree down, bit by bit. `generation` is
+-- the newest that may have children.
 CREATE TABLE remains (
-    root_id BLOB PRIMARY KEY
+    root_id BLOB NOT NULL,
+    run_id BLOB NOT NULL,
+    generation INTEGER NOT NULL,
+    PRIMARY KEY (root_id, run_id)
 ) STRICT, WITHOUT ROWID;
 
 -- The events that the server's own rules tell of, whatever run they are of.

@@ -1,15 +1,15 @@
 //! The end of records: runs with all below them, and modules that no run uses.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::rows::{run_id, state};
 use super::{Result, Store};
 use crate::domain::{Digest, RunId};
-use crate::store::{Deleted, StoreError};
+use crate::store::Deleted;
 
 /// Rows that one transaction deletes, so that who writes meanwhile waits for a millisecond.
-const BATCH: usize = 64;
-/// Artifacts are large.
+/// Rows of one transaction; artifacts are large.
+const BATCH: usize = 32;
 const ARTIFACTS: usize = 16;
 
 impl Store {
@@ -19,7 +19,7 @@ impl Store {
         let begun = self.transact(|transaction| {
             let sql = "SELECT root_id, state FROM runs WHERE id = ?";
             let mut statement = transaction.prepare_cached(sql)?;
-            let found = |row: &rusqlite::Row<'_>| Ok((run_id(row, 0), state(row, 1)));
+            let found = |row: &Row<'_>| Ok((run_id(row, 0), state(row, 1)));
             let Some((root, state)) = statement.query_row([id.as_bytes()], found).optional()? else {
                 return Ok(Deleted::NoSuchRun);
             };
@@ -99,35 +99,73 @@ impl Batch {
 }
 
 /// Deletes a run at the top, which is final, and makes a note of the rest.
-pub(super) fn delete_root(transaction: &Connection, id: RunId) -> Result<(), StoreError> {
+pub(super) fn delete_root(transaction: &Connection, id: RunId) -> Result<()> {
     for sql in [
         "DELETE FROM idempotency_keys WHERE run_id = ?1 AND (module, entry, key) = (SELECT v.name, r.entry,
             r.idempotency_key FROM runs r JOIN versions v ON v.id = r.version_id WHERE r.id = ?1)",
+        "INSERT INTO remains (root_id, run_id, generation) SELECT id, id, generation FROM runs WHERE id = ?",
         "DELETE FROM runs WHERE id = ?",
-        "INSERT INTO remains (root_id) VALUES (?)",
     ] {
         transaction.prepare_cached(sql)?.execute([id.as_bytes()])?;
     }
     Ok(())
 }
 
-/// Deletes rows of a tree of runs whose top is gone, as many as the batch may. Returns whether nothing is left of it.
+/// Deletes what is left of a tree of runs whose top is gone, as much as the batch may. Returns whether nothing is.
 pub(super) fn delete_rest(transaction: &Connection, root: RunId, batch: &mut Batch) -> Result<bool> {
     delete_lines(transaction, root, batch)?;
-    for run in std::iter::once(root).chain(below(transaction, root, batch.left)?) {
-        if !delete_one(transaction, run, batch)? {
-            return Ok(false);
-        }
-    }
     let sql = "DELETE FROM artifacts WHERE no IN (SELECT no FROM artifacts WHERE root_id = ? LIMIT ?)";
     if transaction.prepare_cached(sql)?.execute(params![root.as_bytes(), ARTIFACTS as i64])? == ARTIFACTS {
         return Ok(false);
     }
-    if batch.is_full() {
-        return Ok(false);
+    let sql = "SELECT run_id, generation FROM remains WHERE root_id = ? LIMIT 1";
+    while !batch.is_full() {
+        let mut statement = transaction.prepare_cached(sql)?;
+        let first = |row: &Row<'_>| Ok((run_id(row, 0), row.get(1)?));
+        let Some((run, generation)) = statement.query_row([root.as_bytes()], first).optional()? else {
+            return Ok(true);
+        };
+        let run = run?;
+        if delete_one(transaction, run, batch)? && delete_children(transaction, root, run, generation, batch)? {
+            let sql = "DELETE FROM remains WHERE root_id = ? AND run_id = ?";
+            transaction.prepare_cached(sql)?.execute([root.as_bytes(), run.as_bytes()])?;
+        }
     }
-    transaction.prepare_cached("DELETE FROM remains WHERE root_id = ?")?.execute([root.as_bytes()])?;
+    Ok(false)
+}
+
+/// Deletes children of a flow, and makes a note of those that may have children themselves. Returns whether it has none
+/// any more.
+fn delete_children(transaction: &Connection, root: RunId, flow: RunId, newest: u32, batch: &mut Batch) -> Result<bool> {
+    for generation in 1..=newest {
+        for (child, generations) in children(transaction, flow, generation, batch.left)? {
+            if generations > 0 {
+                let sql = "INSERT OR IGNORE INTO remains (root_id, run_id, generation) VALUES (?, ?, ?)";
+                transaction.prepare_cached(sql)?.execute(params![root.as_bytes(), child.as_bytes(), generations])?;
+            }
+            if !delete_one(transaction, child, batch)? {
+                return Ok(false);
+            }
+        }
+        if batch.is_full() {
+            return Ok(false);
+        }
+    }
     Ok(true)
+}
+
+/// Some of the children of one generation of a flow, each with its own newest generation.
+fn children(transaction: &Connection, flow: RunId, generation: u32, limit: usize) -> Result<Vec<(RunId, u32)>> {
+    let family = RunId::children(flow, generation);
+    let sql = "SELECT id, generation FROM runs WHERE id BETWEEN ? AND ? AND parent_id = ? LIMIT ?";
+    let mut statement = transaction.prepare_cached(sql)?;
+    let ids = params![family.start().as_bytes(), family.end().as_bytes(), flow.as_bytes(), limit as i64];
+    let mut rows = statement.query(ids)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push((run_id(row, 0)?, row.get(1)?));
+    }
+    Ok(found)
 }
 
 /// Deletes lines of the logs of a tree of runs, as many as the batch may.
@@ -137,20 +175,6 @@ pub(super) fn delete_lines(transaction: &Connection, root: RunId, batch: &mut Ba
     batch.log_lines += lines as u64;
     batch.count(lines);
     Ok(())
-}
-
-/// Some of the runs below the top of a tree.
-fn below(transaction: &Connection, root: RunId, limit: usize) -> Result<Vec<RunId>> {
-    let ids = RunId::below(root);
-    let sql = "SELECT id FROM runs WHERE id BETWEEN ?1 AND ?2 AND root_id = ?3 LIMIT ?4";
-    let mut statement = transaction.prepare_cached(sql)?;
-    let mut rows =
-        statement.query(params![ids.start().as_bytes(), ids.end().as_bytes(), root.as_bytes(), limit as i64])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(run_id(row, 0)?);
-    }
-    Ok(found)
 }
 
 /// Deletes a run with all that is known of it. False where the batch may not delete so much.
@@ -178,7 +202,7 @@ fn delete_one(transaction: &Connection, id: RunId, batch: &mut Batch) -> Result<
     }
     let runs = transaction.prepare_cached("DELETE FROM runs WHERE id = ?")?.execute([id.as_bytes()])?;
     batch.runs += runs as u64;
-    // The top of a tree went before.
+    // Also where it is gone already, as the top of a tree is.
     batch.count(1);
     Ok(true)
 }

@@ -20,11 +20,28 @@ const MIN_FREE_PAGES: i64 = 256;
 /// Pages that are given back at a time. Each is filled with one from the end of the file.
 const GIVEN_BACK: i64 = 64;
 
+const COUNT_TOP: &str = "SELECT count(*) FROM runs WHERE parent_id IS NULL";
+
 /// What goes: runs with all below them, or their logs alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     Runs,
     Logs,
+}
+
+impl Part {
+    /// Finds what is too old, in the words of the index `runs_over`.
+    fn sql(self) -> String {
+        let logs_kept = match self {
+            Part::Runs => "IN (0, 1)",
+            Part::Logs => "= 1",
+        };
+        format!(
+            "SELECT id, finished_at FROM runs WHERE parent_id IS NULL AND finished_at IS NOT NULL AND deployment IS ?
+                AND (coalesce(logs_pruned_at, 0) < finished_at) {logs_kept} AND finished_at < ?
+                AND (idempotency_key IS NULL OR finished_at < ?) LIMIT ?"
+        )
+    }
 }
 
 /// A run at the top that is over, and ended then.
@@ -132,12 +149,11 @@ impl Store {
     pub fn storage(&self) -> Result<Storage> {
         self.read(|connection| {
             let page_bytes = pragma(connection, "page_size")?;
-            let sql = "SELECT count(*) FROM runs WHERE parent_id IS NULL";
             Ok(Storage {
                 database_bytes: (pragma(connection, "page_count")? * page_bytes) as u64,
                 free_bytes: (pragma(connection, "freelist_count")? * page_bytes) as u64,
                 log_bytes: open::log_bytes(&self.inner.path),
-                top_level_runs: connection.query_row(sql, [], |row| row.get::<_, i64>(0))? as u64,
+                top_level_runs: connection.query_row(COUNT_TOP, [], |row| row.get::<_, i64>(0))? as u64,
             })
         })
     }
@@ -180,18 +196,12 @@ fn find(
     now: Timestamp,
     found: &mut Vec<Over>,
 ) -> Result<()> {
-    // As the index `runs_over` has it.
-    let (keep, logs_kept, keyed_since) = match part {
-        Part::Runs => (retention.runs, "IN (0, 1)", micros(now - MIN_KEEP_KEY)),
-        Part::Logs => (retention.logs, "= 1", i64::MAX),
+    let (keep, keyed_since) = match part {
+        Part::Runs => (retention.runs, micros(now - MIN_KEEP_KEY)),
+        Part::Logs => (retention.logs, i64::MAX),
     };
     let Some(since) = keep.since(now) else { return Ok(()) };
-    let sql = format!(
-        "SELECT id, finished_at FROM runs WHERE parent_id IS NULL AND finished_at IS NOT NULL AND deployment IS ?
-            AND (coalesce(logs_pruned_at, 0) < finished_at) {logs_kept} AND finished_at < ?
-            AND (idempotency_key IS NULL OR finished_at < ?) LIMIT ?"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(&part.sql())?;
     let mut rows = statement.query(params![deployment, micros(since), keyed_since, (FOUND - found.len()) as i64])?;
     while let Some(row) = rows.next()? {
         found.push(Over { id: run_id(row, 0)?, finished_at: row.get(1)? });
@@ -263,4 +273,34 @@ fn old_skips(connection: &Connection, retention: Retention, now: Timestamp) -> R
         }
     }
     Ok((old, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreConfig;
+
+    #[test]
+    fn what_is_too_old_is_found_by_its_index() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("tarefa.db");
+        let store = Store::open(&StoreConfig { path, ..StoreConfig::default() }).expect("opens");
+        let plan = |sql: &str| {
+            let explain = format!("EXPLAIN QUERY PLAN {sql}");
+            let first = |connection: &Connection| {
+                let mut statement = connection.prepare(&explain)?;
+                Ok(statement.raw_query().next()?.expect("a plan has a step").get::<_, String>(3)?)
+            };
+            store.read(first).expect("explains")
+        };
+        for part in [Part::Runs, Part::Logs] {
+            let plan = plan(&part.sql());
+            assert!(
+                plan.contains("runs_over (deployment=? AND <expr>=? AND finished_at>? AND finished_at<?)"),
+                "{plan}"
+            );
+        }
+        let plan = plan(COUNT_TOP);
+        assert_eq!(plan, "SCAN runs USING COVERING INDEX runs_top");
+    }
 }
