@@ -1,5 +1,5 @@
-//! The command line: one file per verb. Every verb but `serve`, `build` and `new` talks to a server, which is the one
-//! that holds the data directory or one inside this process.
+//! The command line: one file per verb. Every verb but `serve`, `build`, `new` and `cron` talks to a server, which is the
+//! one that holds the data directory or one inside this process.
 
 use std::path::PathBuf;
 
@@ -18,6 +18,7 @@ mod completions;
 mod config;
 mod confirm;
 mod crates;
+mod cron;
 mod deploy;
 mod deployments;
 mod find;
@@ -98,6 +99,7 @@ enum Verb {
     Limits(limits::Args),
     Backup(backup::Args),
     Clean(clean::Args),
+    Cron(cron::Args),
     Completions(completions::Args),
     Man(completions::ManArgs),
 }
@@ -165,6 +167,7 @@ async fn dispatch(cli: Cli, out: Output) -> Result<u8> {
         Verb::Limits(args) => limits::run(args, &context).await,
         Verb::Backup(args) => backup::run(args, &context).await,
         Verb::Clean(args) => clean::run(&args, &context).await,
+        Verb::Cron(args) => cron::run(args, &context),
         Verb::Completions(args) => completions::run(&args, &context),
         Verb::Man(args) => completions::man(&args, &context),
     }

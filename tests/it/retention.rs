@@ -234,7 +234,9 @@ async fn a_deletion_that_was_interrupted_goes_on_at_the_next_start() {
     let run = id.parse::<tarefa::domain::RunId>().unwrap();
     let connection = database(&app);
     connection.execute("DELETE FROM runs WHERE id = ?", [run.as_bytes()]).unwrap();
-    connection.execute("INSERT INTO remains (root_id, run_id, generation) VALUES (?1, ?1, 1)", [run.as_bytes()]).unwrap();
+    connection
+        .execute("INSERT INTO remains (root_id, run_id, generation) VALUES (?1, ?1, 1)", [run.as_bytes()])
+        .unwrap();
     drop(connection);
     assert_eq!(status(&app, &child_id(&id, 0)).await, 404, "its flow is gone");
     app.restart(Duration::ZERO).await;

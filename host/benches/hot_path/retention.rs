@@ -54,7 +54,13 @@ async fn submits(data: &Path, report: &mut Report) {
     assert!(left > 0.1 * rows, "it was done before the submits were");
     tokio::time::timeout(PATIENCE, clock.until_asleep(1, INTERVAL)).await.unwrap();
     let us = started.elapsed().as_secs_f64() * 1e6 / rows;
-    report.add("alone p99 ms", "(r) submit to finish of one task over HTTP, p99", percentile(&mut alone, 0.99), 3, "ms");
+    report.add(
+        "alone p99 ms",
+        "(r) submit to finish of one task over HTTP, p99",
+        percentile(&mut alone, 0.99),
+        3,
+        "ms",
+    );
     report.add("pruning p99 ms", "(r) the same while old runs are deleted", percentile(&mut beside, 0.99), 3, "ms");
     report.add("pruning p50 ms", "(r) p50", percentile(&mut beside, 0.5), 3, "ms");
     report.add("pruning us a row", "(r) deletion of a run or a line, pauses included", us, 1, "us");

@@ -8,8 +8,8 @@ use crate::domain::{Digest, RunId};
 use crate::store::Deleted;
 
 /// Rows that one transaction deletes, so that who writes meanwhile waits for a millisecond.
-/// Rows of one transaction; artifacts are large.
 const BATCH: usize = 32;
+/// Artifacts of one transaction, which are large.
 const ARTIFACTS: usize = 16;
 
 impl Store {
