@@ -13,6 +13,7 @@ pub mod journal;
 pub mod limits;
 pub mod module;
 pub mod parameters;
+pub mod rate;
 pub mod retry;
 pub mod run;
 pub mod schedule;

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::domain::attempt::HistoryItem;
 use crate::domain::graph::EdgeKind;
 use crate::domain::{
-    Attempt, Concurrency, Digest, Entry, Failure, Grants, Hold, Kind, Limits, LimitsPatch, Metering, Pace, Rate, Retries, RunId,
+    Attempt, Concurrency, Digest, Entry, Failure, Grants, Hold, Kind, Limits, LimitsPatch, Metering, Rate, Retries, RunId,
     State, StateCounts, Trigger, Usage, WaitingFor,
 };
 
@@ -265,8 +265,9 @@ pub struct RunShape {
     pub grants: Grants,
     /// What it holds, beside others, while it runs.
     pub holds: Vec<Hold>,
-    /// The rate that its start counts for.
-    pub pace: Option<Pace>,
+    /// The rate that its starts count for.
+    #[schema(value_type = Option<String>)]
+    pub rate: Option<Rate>,
     pub priority: u8,
     pub idempotency_key: Option<String>,
     /// Siblings that it takes data from or waits for.
