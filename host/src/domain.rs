@@ -17,6 +17,7 @@ pub mod module;
 pub mod nearest;
 pub mod notify;
 pub mod parameters;
+pub mod rate;
 pub mod retention;
 pub mod retry;
 pub mod run;

@@ -240,8 +240,9 @@ impl Worker {
     fn begin(self: &Arc<Worker>, claimed: Claimed, permit: Slot, token: CancellationToken, claim: u64) {
         let id = claimed.run.id;
         let worker = self.clone();
+        let (limits, is_limited) = (&self.app.limits, claimed.run.across.is_some());
+        let admission = if is_limited || limits.has_tags() { limits.admission(id) } else { 0 };
         self.guests.spawn(async move {
-            let is_limited = claimed.run.across.is_some();
             let carry_out = AssertUnwindSafe(top::carry_out(&worker, claimed, permit, token, claim)).catch_unwind();
             let is_parked = tokio::select! {
                 done = carry_out => match done {
@@ -257,7 +258,7 @@ impl Worker {
             };
             worker.release(id, claim);
             if !is_parked && (is_limited || worker.app.limits.has_tags()) {
-                worker.app.limits.let_go(id);
+                worker.app.limits.let_go_of_admission(id, admission);
             }
         });
     }

@@ -34,30 +34,30 @@ pub fn span(run: &Value) -> (Timestamp, Timestamp) {
 }
 
 /// A nap that holds a key.
-fn nap(key: &str, on_conflict: &str, ms: u64) -> Value {
+pub fn nap(key: &str, on_conflict: &str, ms: u64) -> Value {
     json!({
         "module": "sleeper", "entry": "nap", "parameters": {"ms": ms},
         "concurrency": {"key": key, "max": 1, "on_conflict": on_conflict},
     })
 }
 
-async fn with_sleeper(app: TestApp) -> Running {
+pub async fn with_sleeper(app: TestApp) -> Running {
     let app = app.manual_clock().start().await;
     app.register("sleeper").await;
     app
 }
 
-async fn until_running(app: &Running, id: &str) -> Value {
+pub async fn until_running(app: &Running, id: &str) -> Value {
     app.until(id, |run| run["state"] == "running").await
 }
 
 /// Waits until a run was turned away by that limit.
-async fn until_blocked(app: &Running, id: &str, on: &str) {
+pub async fn until_blocked(app: &Running, id: &str, on: &str) {
     let run = app.until(id, |run| run["waiting_for"] == "limit").await;
     assert_eq!((&run["waiting_on"], &run["state"], &run["n_attempts"]), (&json!(on), &json!("scheduled"), &json!(0)));
 }
 
-async fn cancel(app: &Running, id: &str) {
+pub async fn cancel(app: &Running, id: &str) {
     let (status, run) = app.post(&format!("/api/runs/{id}/cancel"), json!({})).await;
     assert_eq!(status, StatusCode::OK, "{run}");
 }
@@ -142,173 +142,6 @@ async fn runs_that_wait_for_a_limit_take_no_slot_and_starve_nobody() {
     app.advance(MINUTE);
     assert_eq!(app.until_final(&first).await["state"], "completed");
     assert_eq!(app.get("/api/health").await["unfinished_runs"], 0);
-}
-
-#[tokio::test]
-async fn a_higher_priority_starts_first_and_each_minute_of_waiting_lifts_by_one() {
-    let app = with_sleeper(TestApp::new().slots(4)).await;
-    let with_priority = |priority: u8| {
-        let mut body = nap("k", "queue", 1000);
-        body["priority"] = json!(priority);
-        body
-    };
-    let first = app.submit_with(with_priority(0)).await;
-    until_running(&app, &first).await;
-    let low = app.submit_with(with_priority(0)).await;
-    let lower = app.submit_with(with_priority(0)).await;
-    until_blocked(&app, &lower, "key/k").await;
-    app.until_asleep(1, HOUR).await;
-    // They wait for three minutes while somebody else has it.
-    let holder = app.submit_with(nap("k", "allow", 200_000)).await;
-    until_running(&app, &holder).await;
-    app.advance(MINUTE * 3);
-    app.until_final(&first).await;
-    let middle = app.submit_with(with_priority(2)).await;
-    let high = app.submit_with(with_priority(4)).await;
-    until_blocked(&app, &middle, "key/k").await;
-    until_blocked(&app, &high, "key/k").await;
-    app.advance(SECOND * 20);
-    app.until_final(&holder).await;
-    for id in [&high, &low, &lower, &middle] {
-        until_running(&app, id).await;
-        app.until_asleep(1, MINUTE).await;
-        app.advance(SECOND);
-        assert_eq!(app.until_final(id).await["state"], "completed");
-    }
-}
-
-#[tokio::test]
-async fn of_those_that_wait_for_a_slot_the_highest_priority_starts_first_too() {
-    let app = with_sleeper(TestApp::new().slots(1)).await;
-    let nap =
-        |priority: u8| json!({"module": "sleeper", "entry": "nap", "parameters": {"ms": 1000}, "priority": priority});
-    let first = app.submit_with(nap(0)).await;
-    until_running(&app, &first).await;
-    let low = app.submit_with(nap(0)).await;
-    let high = app.submit_with(nap(9)).await;
-    // It is not due, whatever its priority.
-    let mut later = nap(9);
-    later["scheduled_at"] = json!("2026-01-02T03:05:00Z");
-    let later = app.submit_with(later).await;
-    for id in [&first, &high, &low] {
-        until_running(&app, id).await;
-        assert_eq!(app.show(&later).await["state"], "scheduled");
-        app.until_asleep(1, SECOND).await;
-        app.advance(SECOND);
-        app.until_final(id).await;
-    }
-    app.advance(MINUTE);
-    until_running(&app, &later).await;
-    assert_eq!(app.show(&later).await["priority"], 9);
-    app.until_asleep(1, SECOND).await;
-    app.advance(SECOND);
-    app.until_final(&later).await;
-}
-
-#[tokio::test]
-async fn a_run_is_skipped_while_as_many_are_unfinished_as_may() {
-    let app = with_sleeper(TestApp::new()).await;
-    let first = app.submit_with(nap("k", "skip", 60_000)).await;
-    let (status, body) = app.post("/api/runs", nap("k", "skip", 1)).await;
-    assert_eq!(status, StatusCode::CONFLICT);
-    let message = format!("skipped: the limit of `key/k` is 1, and run `{first}` is not over yet");
-    assert_eq!((&body["error"]["kind"], &body["error"]["message"]), (&json!("conflict"), &json!(message)));
-    assert_eq!(app.get("/api/health").await["unfinished_runs"], 1, "it is not on record");
-    // One for later neither meets others nor is met.
-    let mut later = nap("k", "skip", 1);
-    later["scheduled_at"] = json!("2026-01-02T04:00:00Z");
-    let later = app.submit_with(later).await;
-    app.until_asleep(2, HOUR).await;
-    app.advance(MINUTE);
-    app.until_final(&first).await;
-    let second = app.submit_with(nap("k", "skip", 0)).await;
-    assert_eq!(app.until_final(&second).await["state"], "completed");
-    app.advance(HOUR);
-    app.until_asleep(1, SECOND).await;
-    app.advance(SECOND);
-    app.until_final(&later).await;
-}
-
-#[tokio::test]
-async fn a_repeated_submit_gives_the_first_run_and_is_not_skipped_by_it() {
-    let app = with_sleeper(TestApp::new()).await;
-    let mut body = nap("k", "skip", 60_000);
-    body["idempotency_key"] = json!("once");
-    let first = app.submit_with(body.clone()).await;
-    let (status, again) = app.post("/api/runs", body.clone()).await;
-    assert_eq!((status, text(&again["id"])), (StatusCode::OK, first.clone()));
-    body["idempotency_key"] = json!("twice");
-    assert_eq!(app.post("/api/runs", body.clone()).await.0, StatusCode::CONFLICT);
-    cancel(&app, &first).await;
-    app.until_final(&first).await;
-    // What was skipped has not used up its key.
-    let (status, run) = app.post("/api/runs", body).await;
-    assert_eq!(status, StatusCode::CREATED, "{run}");
-    cancel(&app, &text(&run["id"])).await;
-    app.until_final(&text(&run["id"])).await;
-}
-
-#[tokio::test]
-async fn one_waits_and_the_next_is_skipped() {
-    let app = with_sleeper(TestApp::new()).await;
-    let first = app.submit_with(nap("k", "queue-one", 1000)).await;
-    let second = app.submit_with(nap("k", "queue-one", 1000)).await;
-    until_blocked(&app, &second, "key/k").await;
-    assert_eq!(app.post("/api/runs", nap("k", "queue-one", 1)).await.0, StatusCode::CONFLICT);
-    app.until_asleep(1, SECOND).await;
-    app.advance(SECOND);
-    app.until_final(&first).await;
-    until_running(&app, &second).await;
-    let third = app.submit_with(nap("k", "queue-one", 1000)).await;
-    app.until_asleep(1, SECOND).await;
-    app.advance(SECOND);
-    app.until_final(&second).await;
-    until_running(&app, &third).await;
-    app.until_asleep(1, SECOND).await;
-    app.advance(SECOND);
-    app.until_final(&third).await;
-}
-
-#[tokio::test]
-async fn a_run_takes_the_place_of_the_oldest_and_of_those_that_wait_for_it() {
-    let app = with_sleeper(TestApp::new().slots(2)).await;
-    let first = app.submit_with(nap("k", "queue", 60_000)).await;
-    until_running(&app, &first).await;
-    let waiting = app.submit_with(nap("k", "queue", 1000)).await;
-    until_blocked(&app, &waiting, "key/k").await;
-    let last = app.submit_with(nap("k", "cancel-running", 1000)).await;
-    until_running(&app, &last).await;
-    for id in [&first, &waiting] {
-        let run = app.until_final(id).await;
-        assert_eq!(run["state"], "cancelled", "{run}");
-        let reason = json!(format!("run `{last}` took its place in `key/k`"));
-        assert!(run["history"].as_array().unwrap().iter().any(|item| item["reason"] == reason), "{run}");
-    }
-    app.until_asleep(1, SECOND).await;
-    app.advance(SECOND);
-    assert_eq!(app.until_final(&last).await["state"], "completed");
-}
-
-#[tokio::test]
-async fn who_is_allowed_anyway_waits_for_nobody_but_counts() {
-    let app = with_sleeper(TestApp::new()).await;
-    let mut ids = vec![app.submit_with(nap("k", "queue", 1000)).await];
-    for _ in 0..2 {
-        ids.push(app.submit_with(nap("k", "allow", 2000)).await);
-    }
-    for id in &ids {
-        until_running(&app, id).await;
-    }
-    let waits = app.submit_with(nap("k", "queue", 1000)).await;
-    app.until_asleep(3, MINUTE).await;
-    app.advance(SECOND);
-    app.until_final(&ids[0]).await;
-    until_blocked(&app, &waits, "key/k").await;
-    app.advance(SECOND);
-    until_running(&app, &waits).await;
-    app.until_asleep(1, SECOND).await;
-    app.advance(SECOND);
-    app.until_final(&waits).await;
 }
 
 #[tokio::test]
@@ -445,52 +278,6 @@ async fn a_parked_flow_that_is_cancelled_lets_go_at_once() {
 }
 
 #[tokio::test]
-async fn no_more_start_within_any_span_than_the_rate_says_also_across_a_restart() {
-    let mut app = with_sleeper(TestApp::new()).await;
-    let body = json!({"module": "sleeper", "entry": "nap", "parameters": {"ms": 0}, "rate": "3/1m"});
-    let submit = async |app: &Running, n: usize| {
-        let mut ids = Vec::new();
-        for _ in 0..n {
-            ids.push(app.submit_with(body.clone()).await);
-        }
-        ids
-    };
-    let start = "2026-01-02T03:04:05Z".parse::<Timestamp>().unwrap();
-    let mut ids = submit(&app, 2).await;
-    for id in &ids {
-        app.until_final(id).await;
-    }
-    app.advance(SECOND * 40);
-    ids.extend(submit(&app, 6).await);
-    app.until_final(&ids[2]).await;
-    until_blocked(&app, &ids[7], "rate/entry/sleeper/nap").await;
-    assert_eq!(app.show(&ids[7]).await["pace"]["rate"], "3/1m");
-    // Somebody who has no rate is not held up.
-    app.run("sleeper", "nap", json!({"ms": 0})).await;
-    app.stop(Duration::ZERO).await;
-    app.set_clock(start + SECOND * 50);
-    app.start_again().await;
-    until_blocked(&app, &ids[3], "rate/entry/sleeper/nap").await;
-    // At 60 s the first two do not count any more, at 100 s the third, at 120 s the next two.
-    for (at, n) in [(60, 5), (100, 6), (120, 8)] {
-        app.advance_to_next_wake(MINUTE).await;
-        for id in &ids[..n] {
-            app.until_final(id).await;
-        }
-        let mut starts = Vec::new();
-        for id in &ids {
-            let run = app.show(id).await;
-            starts.extend((run["state"] == "completed").then(|| time(&run["started_at"])));
-        }
-        assert_eq!((starts.len(), starts.iter().max()), (n, Some(&(start + SECOND * at))), "{starts:?}");
-        starts.sort_unstable();
-        for window in starts.windows(4) {
-            assert!(window[3].duration_since(window[0]) >= MINUTE, "{starts:?}");
-        }
-    }
-}
-
-#[tokio::test]
 async fn a_task_that_holds_a_limit_does_not_wait_with_it_for_the_result_of_another() {
     let effects = tempfile::tempdir().unwrap();
     let app = TestApp::new().manual_clock().allow_dir(effects.path(), tarefa::domain::DirMode::Rw).start().await;
@@ -513,35 +300,6 @@ async fn a_task_that_holds_a_limit_does_not_wait_with_it_for_the_result_of_anoth
     for id in [&twin, &third] {
         // They look every ten seconds.
         assert_eq!(app.advance_until_final(id, MINUTE).await["cached_from"], json!(first));
-    }
-}
-
-#[tokio::test]
-async fn what_is_no_limit_is_refused_with_what_is_allowed() {
-    let app = with_sleeper(TestApp::new()).await;
-    let base = json!({"module": "sleeper", "entry": "nap", "parameters": {"ms": 1}});
-    let with = |field: &str, value: Value| {
-        let mut body = base.clone();
-        body[field] = value;
-        body
-    };
-    for (body, part) in [
-        (with("priority", json!(10)), "`priority` is 10; it goes from 0 to 9"),
-        (with("priority", json!(-1)), "invalid value"),
-        (with("rate", json!("10")), "is no rate: write it as `10/1m`"),
-        (with("rate", json!("0/1m")), "it goes from 1 to 10000"),
-        (with("rate", json!("1/2d")), "it goes from 1 ms to a day"),
-        (with("concurrency", json!({"max": 0})), "`concurrency.max` is 0; it goes from 1 to 100000"),
-        (with("concurrency", json!({"max": 1, "key": ""})), "`concurrency.key` has 0 bytes; it takes 1 to 200"),
-        (with("concurrency", json!({"max": 1, "key": "{ms"})), "a `{` is not closed"),
-        (with("concurrency", json!({"max": 1, "key": "{who}"})), "there is no parameter `who`"),
-        (with("concurrency", json!({"max": 1, "on_conflict": "panic"})), "unknown variant `panic`"),
-        (with("concurrency", json!({"max": 1, "maximum": 2})), "unknown field `maximum`"),
-        (with("concurrency", json!([null, 1])), "invalid type: sequence"),
-    ] {
-        let (status, answer) = app.post("/api/runs", body.clone()).await;
-        assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
-        assert!(text(&answer["error"]["message"]).contains(part), "{body}: {answer}");
     }
 }
 

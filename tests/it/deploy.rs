@@ -297,7 +297,7 @@ fn who_follows_sees_each_run_and_pauses_what_was_deployed_at_the_end() {
         let mut until = |words: &str| {
             lines.by_ref().map(|line| line.expect("reads")).find(|line| line.contains(words)).expect(words)
         };
-        until(&format!("/deployments/tick"));
+        until("/deployments/tick");
         let line = until(" tick noop completed ");
         assert_eq!(line.split(' ').nth(1).map(str::len), Some(8), "a run's short id: {line}");
         kill_process(Pid::from_child(&follow), Signal::INT).expect("it runs");

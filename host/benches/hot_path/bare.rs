@@ -79,6 +79,28 @@ impl contract::signals::Host for Stub {
     }
 }
 
+impl contract::progress::Host for Stub {
+    fn set(&mut self, _: u64, _: u64) -> wasmtime::Result<()> {
+        Ok(())
+    }
+
+    fn set_text(&mut self, _: String) -> wasmtime::Result<()> {
+        Ok(())
+    }
+}
+
+impl contract::artifacts::Host for Stub {
+    fn write(&mut self, _: String, _: String) -> wasmtime::Result<Result<(), contract::types::TaskError>> {
+        Ok(Ok(()))
+    }
+}
+
+impl contract::variables::Host for Stub {
+    fn get(&mut self, _: String) -> wasmtime::Result<Option<String>> {
+        Ok(None)
+    }
+}
+
 impl contract::context::Host for Stub {
     fn current(&mut self) -> wasmtime::Result<String> {
         Ok("{}".to_owned())

@@ -92,8 +92,10 @@ CREATE TABLE runs (
     -- What it holds, and waits for, across runs, as JSON; NULL where that is nothing.
     across TEXT,
     priority INTEGER NOT NULL DEFAULT 0,
-    -- The limit across runs that it was turned away by: it is not looked at until somebody lets go of that.
+    -- The limit across runs that it was turned away by: it is not looked at until somebody lets go of that. And its place
+    -- in the order of those that wait for the same.
     blocked_on TEXT,
+    blocked_order INTEGER,
     -- The large ones come last: what stands before them is read without them.
     input TEXT NOT NULL,
     result TEXT,
@@ -117,8 +119,7 @@ CREATE TABLE runs (
 -- A child is carried out by its flow alone. A step of priority is worth a minute of waiting.
 CREATE INDEX runs_due ON runs (kind, scheduled_at - priority * 60000000, scheduled_at)
     WHERE state = 'scheduled' AND worker_id IS NULL AND parent_id IS NULL AND blocked_on IS NULL;
-CREATE INDEX runs_blocked ON runs (blocked_on, scheduled_at - priority * 60000000, scheduled_at)
-    WHERE blocked_on IS NOT NULL;
+CREATE INDEX runs_blocked ON runs (blocked_on, blocked_order) WHERE blocked_on IS NOT NULL;
 CREATE INDEX runs_parked ON runs (wake_at) WHERE wake_at IS NOT NULL AND parent_id IS NULL;
 CREATE INDEX runs_unfinished ON runs (state) WHERE finished_at IS NULL;
 -- The second column spares who only counts the rows of the table.

@@ -16,8 +16,8 @@ use utoipa::ToSchema;
 use crate::domain::attempt::HistoryItem;
 use crate::domain::graph::EdgeKind;
 use crate::domain::{
-    Attempt, Concurrency, Digest, Entry, Failure, Grants, Hold, Kind, Limits, LimitsPatch, Metering, Occurrence, Pace,
-    Rate, Retries, RunId, State, StateCounts, Trigger, Usage, WaitingFor,
+    Attempt, Concurrency, Digest, Entry, Failure, Grants, Hold, Kind, Limits, LimitsPatch, Metering, Occurrence, Rate,
+    Retries, RunId, State, StateCounts, Trigger, Usage, WaitingFor,
 };
 
 pub use artifacts::*;
@@ -222,8 +222,9 @@ pub struct RunShape {
     pub grants: Grants,
     /// What it holds, beside others, while it runs.
     pub holds: Vec<Hold>,
-    /// The rate that its start counts for.
-    pub pace: Option<Pace>,
+    /// The rate that its starts count for.
+    #[schema(value_type = Option<String>)]
+    pub rate: Option<Rate>,
     pub priority: u8,
     pub idempotency_key: Option<String>,
     /// Siblings that it takes data from or waits for.

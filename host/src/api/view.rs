@@ -116,7 +116,7 @@ pub(crate) fn details(app: &App, run: Run) -> Result<RunShape> {
         timezone: settings.timezone,
         grants: Grants { dirs: settings.dirs, http: settings.http },
         holds: run.across.as_ref().map(|across| across.holds.clone()).unwrap_or_default(),
-        pace: run.across.as_ref().and_then(|across| across.pace.clone()),
+        rate: run.across.as_ref().and_then(|across| across.pace.as_ref()).map(|pace| pace.rate),
         priority: run.across.as_ref().map_or(0, |across| across.priority),
         idempotency_key: run.idempotency_key.as_deref().map(str::to_owned),
         upstream: run.upstream.as_deref().cloned().unwrap_or_default(),

@@ -15,7 +15,7 @@ use crate::domain::concurrency::tag_name;
 use crate::domain::{Across, Kind, Pace, Run, RunId};
 use crate::events::CancelRequest;
 use crate::store::Cancelled;
-use book::{Book, Child};
+use book::{Book, Child, Holder};
 
 pub use book::{Claimant, Pass};
 pub use tags::TagLimitInUse;
@@ -27,6 +27,8 @@ pub struct Limits {
     /// Whether a tag was limited since the start: until then children need not look.
     has_tags: AtomicBool,
     offered: Notify,
+    /// Held while a limit of a tag is changed, on record and here.
+    changing: Mutex<()>,
 }
 
 impl Limits {
@@ -42,10 +44,10 @@ impl Limits {
     pub fn admit(&self, run: &Run) -> Result<(), String> {
         let mut book = self.lock();
         let wants = book.wants(run.across.as_deref(), tags_of(run));
-        book.take((run.id, run.root_id), &[], &wants).inspect_err(|name| book.row_waits_for(name))
+        book.admit(run.id, &wants).inspect_err(|name| book.row_waits_for(name))
     }
 
-    /// Resolves once a child holds all that its tags ask for, which nothing that runs does that is not above it.
+    /// Resolves once a child holds all that its tags ask for.
     pub async fn take(&self, claimant: Claimant) {
         let Some(mut waiting) = self.ask(claimant) else { return };
         // Who would send lives as long as this.
@@ -66,6 +68,20 @@ impl Limits {
     /// Whether a child holds all that its tags ask for.
     pub fn has(&self, claimant: &Claimant) -> bool {
         self.lock().has(claimant)
+    }
+
+    /// The number under which a run at the top was admitted last.
+    pub fn admission(&self, id: RunId) -> u64 {
+        self.lock().holder(id).map_or(0, |holder| holder.admission)
+    }
+
+    /// Has a run let go of all that it holds, unless it was admitted anew.
+    pub fn let_go_of_admission(&self, id: RunId, admission: u64) {
+        let mut book = self.lock();
+        if book.holder(id).is_some_and(|holder| holder.admission == admission) {
+            book.let_go(id);
+            self.wake(&book);
+        }
     }
 
     /// Has a run let go of all that it holds.
@@ -98,8 +114,8 @@ impl Limits {
     /// The rates that let another start by now.
     pub fn take_paced(&self, now: Timestamp) -> Vec<Pace> {
         let due = |(_, until): &(Pace, Timestamp)| *until <= now;
-        let taken = self.lock().paced.extract_if(|_, paced| due(paced)).map(|(_, (pace, _))| pace).collect();
-        taken
+        let mut held = self.lock();
+        held.paced.extract_if(|_, paced| due(paced)).map(|(_, (pace, _))| pace).collect()
     }
 
     /// Resolves once there are names that may have become free, or another rate to wait for.
@@ -122,11 +138,6 @@ impl Limits {
         let mut book = self.lock();
         book.end_pass(name, pass, unblocked);
         self.wake(&book);
-    }
-
-    /// Whether anybody waits for anything.
-    pub fn is_waited_for(&self) -> bool {
-        self.lock().waited_for().next().is_some()
     }
 
     /// What a child waits for.
@@ -223,17 +234,17 @@ impl App {
         self.limits.wake(&book);
     }
 
-    /// Of these runs, each with the one at the top of its tree, those let go that are over.
-    fn drop_ended(&self, holders: Vec<(RunId, RunId)>) {
+    /// Of these runs those let go that are over.
+    fn drop_ended(&self, holders: Vec<Holder>) {
         let is_over = |id: RunId| match self.store.run(id) {
             Ok(Some(run)) => Some(run.state.is_final()),
             Ok(None) => None,
             Err(_) => Some(false),
         };
-        for (id, root) in holders {
+        for Holder { id, root, admission } in holders {
             // A child that began a moment ago is not on record yet; that of a tree that is over is gone.
             if is_over(id).or_else(|| is_over(root)).unwrap_or(true) {
-                self.limits.let_go(id);
+                self.limits.let_go_of_admission(id, admission);
             }
         }
     }

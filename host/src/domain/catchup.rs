@@ -96,8 +96,11 @@ mod tests {
         due(&schedule, &rule, created, first, created + jiff::SignedDuration::from_secs(seconds), policy)
     }
 
+    /// What is run, what was missed from when to when, and what comes next.
+    type Shown = (Vec<i64>, Option<(i64, i64, u64)>, Option<i64>);
+
     /// Minutes after the start.
-    fn shown(due: &Due) -> (Vec<i64>, Option<(i64, i64, u64)>, Option<i64>) {
+    fn shown(due: &Due) -> Shown {
         let minute = |at: Timestamp| at.duration_since(self::at(CREATED)).as_secs() / 60;
         let missed = due.missed.as_ref().map(|missed| (minute(missed.first), minute(missed.last), missed.n));
         (due.run.iter().map(|at| minute(*at)).collect(), missed, due.next.map(minute))

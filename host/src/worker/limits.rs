@@ -51,16 +51,10 @@ impl Worker {
                     None => std::future::pending().await,
                 }
             };
-            let look_again = async {
-                match limits.is_waited_for() {
-                    true => tokio::time::sleep(POLL_INTERVAL).await,
-                    false => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 () = limits.offered() => {}
                 () = next_pace => {}
-                () = look_again => self.app.check_limits(),
+                () = tokio::time::sleep(POLL_INTERVAL) => self.app.check_limits(),
             }
             if let Err(error) = self.let_through() {
                 tracing::error!("cannot let runs through that wait for a limit, trying again: {error}");

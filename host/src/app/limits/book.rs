@@ -7,14 +7,15 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::domain::concurrency::tag_name;
-use crate::domain::{Across, OnConflict, Pace, RunId};
+use crate::domain::{Across, Hold, OnConflict, Pace, RunId};
 
 #[derive(Default)]
 pub(super) struct Book {
     /// What somebody holds or waits for.
     names: HashMap<String, Name>,
-    /// Who holds what, and the top of its tree.
-    held: HashMap<RunId, (RunId, Vec<String>)>,
+    held: HashMap<RunId, Held>,
+    /// How many runs at the top were admitted.
+    admissions: u64,
     /// What children wait for.
     pub waiting: HashMap<RunId, String>,
     /// How many may hold the name of a tag.
@@ -23,6 +24,23 @@ pub(super) struct Book {
     pub offered: BTreeSet<String>,
     /// Rates that runs on record wait for, and when each lets the next one start.
     pub paced: HashMap<String, (Pace, Timestamp)>,
+}
+
+/// What a run holds.
+struct Held {
+    /// The top of its tree.
+    root: RunId,
+    /// The number of its admission: it may be admitted anew before what it held the last time is let go of.
+    admission: u64,
+    names: Vec<String>,
+}
+
+/// A run that holds something.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Holder {
+    pub id: RunId,
+    pub root: RunId,
+    pub admission: u64,
 }
 
 #[derive(Default)]
@@ -78,17 +96,29 @@ pub(super) type Want = (String, u32);
 impl Book {
     /// What a run needs to hold.
     pub(super) fn wants(&self, across: Option<&Across>, tags: &[String]) -> Vec<Want> {
-        let holds = across.into_iter().flat_map(|across| &across.holds);
-        let holds = holds.map(|hold| match hold.on_conflict {
-            OnConflict::Allow => (hold.name.clone(), u32::MAX),
-            _ => (hold.name.clone(), hold.max),
-        });
-        let tags = tags.iter().filter_map(|tag| {
-            let name = tag_name(tag);
+        let mut wants: Vec<Want> = Vec::new();
+        for Hold { name, max, on_conflict } in across.into_iter().flat_map(|across| &across.holds) {
+            let max = if *on_conflict == OnConflict::Allow { u32::MAX } else { *max };
+            match wants.iter_mut().find(|(other, _)| other == name) {
+                Some((_, least)) => *least = max.min(*least),
+                None => wants.push((name.clone(), max)),
+            }
+        }
+        wants.extend(tags.iter().map(|tag| tag_name(tag)).filter_map(|name| {
             let max = *self.tags.get(&name)?;
             Some((name, max))
-        });
-        holds.chain(tags).collect()
+        }));
+        wants
+    }
+
+    /// As `take`, for a run at the top that starts.
+    pub(super) fn admit(&mut self, id: RunId, wants: &[Want]) -> Result<(), String> {
+        self.take((id, id), &[], wants)?;
+        self.admissions += 1;
+        if let Some(held) = self.held.get_mut(&id) {
+            held.admission = self.admissions;
+        }
+        Ok(())
     }
 
     /// Has a run hold all that it wants, or nothing more than before and the name of what there is too little of.
@@ -120,9 +150,9 @@ impl Book {
     }
 
     pub(super) fn hold(&mut self, name: String, id: RunId, root: RunId) {
-        let held = &mut self.held.entry(id).or_insert((root, Vec::new())).1;
+        let held = self.held.entry(id).or_insert(Held { root, admission: 0, names: Vec::new() });
         if self.names.entry(name.clone()).or_default().holders.insert(id) {
-            held.push(name);
+            held.names.push(name);
         }
     }
 
@@ -165,7 +195,7 @@ impl Book {
     }
 
     pub(super) fn let_go(&mut self, id: RunId) {
-        for name in self.held.remove(&id).map(|(_, names)| names).unwrap_or_default() {
+        for name in self.held.remove(&id).map(|held| held.names).unwrap_or_default() {
             if let Some(known) = self.names.get_mut(&name) {
                 known.holders.remove(&id);
             }
@@ -252,14 +282,19 @@ impl Book {
         self.names.iter().filter(|(_, known)| known.is_waited_for()).map(|(name, _)| name.as_str())
     }
 
-    /// Those in the tree of `root` who hold something, each with the top of its tree.
-    pub(super) fn holders_below(&self, root: RunId) -> Vec<(RunId, RunId)> {
-        self.held.iter().filter(|(_, held)| held.0 == root).map(|(id, _)| (*id, root)).collect()
+    pub(super) fn holder(&self, id: RunId) -> Option<Holder> {
+        self.held.get(&id).map(|held| Holder { id, root: held.root, admission: held.admission })
     }
 
-    pub(super) fn holders_of(&self, names: &[String]) -> Vec<(RunId, RunId)> {
+    /// Those in the tree of `root` who hold something.
+    pub(super) fn holders_below(&self, root: RunId) -> Vec<Holder> {
+        let in_tree = self.held.iter().filter(|(_, held)| held.root == root);
+        in_tree.filter_map(|(id, _)| self.holder(*id)).collect()
+    }
+
+    pub(super) fn holders_of(&self, names: &[String]) -> Vec<Holder> {
         let holders = names.iter().filter_map(|name| self.names.get(name)).flat_map(|known| &known.holders);
-        holders.filter_map(|id| Some((*id, self.held.get(id)?.0))).collect()
+        holders.filter_map(|id| self.holder(*id)).collect()
     }
 
     /// How many hold a name, and how many children wait for it.
@@ -267,3 +302,6 @@ impl Book {
         self.names.get(name).map_or((0, 0), |known| (known.holders.len(), known.children.len()))
     }
 }
+
+#[cfg(test)]
+mod tests;

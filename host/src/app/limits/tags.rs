@@ -1,16 +1,16 @@
 //! Limits of tags, which are set while the server runs.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::Limits;
 use crate::app::App;
 use crate::domain::concurrency::{MAX_CONCURRENT, tag_name};
 use crate::domain::run::MAX_TAG;
-use crate::domain::{Run, RunId, State};
+use crate::domain::{Run, RunId};
 use crate::error::{Error, Result};
-use crate::store::{RunFilter, Store, TagLimit};
+use crate::store::{Store, TagLimit};
 
 /// The most tags that are limited: each is in memory.
 const MAX_TAG_LIMITS: usize = 10_000;
@@ -32,7 +32,7 @@ impl Limits {
     /// Where the store cannot be read.
     pub(in crate::app) fn load(store: &Store) -> Result<Limits> {
         let limits = Limits::default();
-        for run in store.limited_runs()? {
+        for run in store.holding_runs()? {
             for hold in run.across.iter().flat_map(|across| &across.holds) {
                 limits.lock().hold(hold.name.clone(), run.id, run.root_id);
             }
@@ -49,14 +49,12 @@ impl Limits {
         self.wake(&book);
     }
 
-    /// What runs with the tag counts, as far as it is on record.
+    /// What runs already with the tag counts, as far as it is on record.
     fn limit_tag(&self, store: &Store, tag: &str, max: u32) -> Result<()> {
         let name = tag_name(tag);
         self.set_tag(&name, Some(max));
         self.has_tags.store(true, Ordering::Relaxed);
-        let states = vec![State::Running.into(), State::Cancelling.into()];
-        let filter = RunFilter { states, tag: Some(tag.to_owned()), ..RunFilter::default() };
-        let running = store.runs(&filter, None, usize::try_from(i64::MAX).unwrap_or(usize::MAX))?;
+        let running = store.running_with_tag(tag)?;
         let ids: HashSet<RunId> = running.iter().map(|run| run.id).collect();
         for run in &running {
             // What runs below another that counts does not.
@@ -92,6 +90,7 @@ impl App {
         if !(1..=MAX_CONCURRENT).contains(&max) {
             return Err(Error::invalid(format!("`max` is {max}; it goes from 1 to {MAX_CONCURRENT}")));
         }
+        let _alone = self.limits.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let count = self.limits.lock().tags.len();
         if count >= MAX_TAG_LIMITS && !self.limits.lock().tags.contains_key(&tag_name(tag)) {
             return Err(Error::conflict(format!("{count} tags have limits, which is the most; remove one first")));
@@ -107,6 +106,7 @@ impl App {
     ///
     /// `not_found` where it has no limit.
     pub fn remove_tag_limit(&self, tag: &str) -> Result<()> {
+        let _alone = self.limits.changing.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.store.set_tag_limit(tag, None, self.clock.now())? {
             return Err(no_limit(tag));
         }
@@ -123,7 +123,7 @@ impl App {
     }
 
     /// The limits of tags, by tag.
-    pub fn tag_limits(self: &Arc<App>) -> Result<Vec<TagLimitInUse>> {
+    pub fn tag_limits(&self) -> Result<Vec<TagLimitInUse>> {
         self.store.tag_limits()?.into_iter().map(|limit| self.tag_limit_in_use(limit)).collect()
     }
 

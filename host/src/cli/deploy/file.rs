@@ -54,7 +54,10 @@ impl Project {
     }
 }
 
-fn project(text: &str, folder: &Path) -> Result<(Option<String>, Vec<(usize, Wish)>), Wrong> {
+/// The project's name, and each deployment with its place in the text.
+type Parts = (Option<String>, Vec<(usize, Wish)>);
+
+fn project(text: &str, folder: &Path) -> Result<Parts, Wrong> {
     let mut root = Table::parse(text).map_err(|error| wrong(&error, &[]))?.into_inner();
     let name = match root.remove_entry("project") {
         Some((key, value)) => {

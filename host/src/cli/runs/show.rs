@@ -56,8 +56,8 @@ fn header(run: &RunShape, context: &Context) -> Result<()> {
     for hold in &run.holds {
         field("holds", format!("{} ({} at a time)", harmless(&hold.name, 0), hold.max))?;
     }
-    if let Some(pace) = &run.pace {
-        field("rate", format!("{} ({})", pace.rate, harmless(&pace.name, 0)))?;
+    if let Some(rate) = run.rate {
+        field("rate", rate.to_string())?;
     }
     if let Some(old) = summary.retry_of {
         field("goes on for", old.to_string())?;

@@ -2,9 +2,10 @@
 //! may have. Who holds what at the moment the worker keeps in memory.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::claims::ORDER;
+use super::filter::HAS_TAG;
 use super::rows::{LISTED, micros, run_id, to_timestamp};
 use super::runs::cancel;
 use super::{Result, Store};
@@ -140,13 +141,13 @@ fn span_us(pace: &Pace) -> i64 {
 
 /// Puts a run that was taken back where it waits until somebody lets go of the limit.
 pub(super) fn turn_away(transaction: &Connection, id: RunId, limit: &str) -> Result<()> {
-    transaction
-        .prepare_cached(
-            "UPDATE runs SET state = 'scheduled', worker_id = NULL, attempt = attempt - 1, started_at = NULL,
-                generation = CASE kind WHEN 'flow' THEN generation - 1 ELSE generation END, blocked_on = ?2
-             WHERE id = ?1",
-        )?
-        .execute(params![id.as_bytes(), limit])?;
+    let sql = format!(
+        "UPDATE runs SET state = 'scheduled', worker_id = NULL, attempt = attempt - 1, started_at = NULL,
+            generation = CASE kind WHEN 'flow' THEN generation - 1 ELSE generation END,
+            blocked_on = ?2, blocked_order = {ORDER}
+         WHERE id = ?1"
+    );
+    transaction.prepare_cached(&sql)?.execute(params![id.as_bytes(), limit])?;
     Ok(())
 }
 
@@ -173,20 +174,15 @@ impl Store {
         })
     }
 
-    /// Top-level runs that hold what they have to hold across runs.
-    pub fn limited_runs(&self) -> Result<Vec<Run>> {
-        self.read(|connection| {
-            let sql = format!(
-                "{LISTED} WHERE r.finished_at IS NULL AND r.state <> 'scheduled' AND r.parent_id IS NULL AND r.across IS NOT NULL"
-            );
-            let mut statement = connection.prepare_cached(&sql)?;
-            let mut rows = statement.query([])?;
-            let mut runs = Vec::new();
-            while let Some(row) = rows.next()? {
-                runs.push(super::rows::run(row)?);
-            }
-            Ok(runs)
-        })
+    /// Top-level runs under way that hold something across runs.
+    pub fn holding_runs(&self) -> Result<Vec<Run>> {
+        // Without the sign all runs at the top are looked at.
+        self.read(|connection| running(connection, "+r.parent_id IS NULL AND r.across IS NOT NULL", []))
+    }
+
+    /// Runs under way that have a tag.
+    pub fn running_with_tag(&self, tag: &str) -> Result<Vec<Run>> {
+        self.read(|connection| running(connection, HAS_TAG, [tag, tag]))
     }
 
     /// How many runs wait for a limit.
@@ -219,12 +215,23 @@ impl Store {
     }
 }
 
-fn unblock(transaction: &Connection, limit: &str, most: usize, before: Option<Timestamp>) -> Result<usize> {
+fn running(connection: &Connection, condition: &str, params: impl Params) -> Result<Vec<Run>> {
     let sql = format!(
-        "UPDATE runs SET blocked_on = NULL WHERE id IN (SELECT id FROM runs
-            WHERE blocked_on = ?1 AND {ORDER} < ?3 AND paused_at IS NULL ORDER BY {ORDER}, scheduled_at, id LIMIT ?2)"
+        "{LISTED} WHERE r.finished_at IS NULL AND (r.state = 'running' OR r.state = 'cancelling') AND {condition}"
     );
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query(params)?;
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next()? {
+        runs.push(super::rows::run(row)?);
+    }
+    Ok(runs)
+}
+
+fn unblock(transaction: &Connection, limit: &str, most: usize, before: Option<Timestamp>) -> Result<usize> {
+    let sql = "UPDATE runs SET blocked_on = NULL WHERE id IN (SELECT id FROM runs
+        WHERE blocked_on = ?1 AND blocked_order < ?3 AND paused_at IS NULL ORDER BY blocked_order, id LIMIT ?2)";
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let before = before.map_or(i64::MAX, micros);
-    Ok(transaction.prepare_cached(&sql)?.execute(params![limit, most, before])?)
+    Ok(transaction.prepare_cached(sql)?.execute(params![limit, most, before])?)
 }

@@ -9,7 +9,7 @@ use crate::store::RunFilter;
 
 /// The runs that have a tag: their own settings say so or, where these are silent, their entry. What entries say is
 /// read once for the whole query.
-const HAS_TAG: &str = "CASE WHEN json_type(r.settings, '$.tags') IS NULL
+pub(super) const HAS_TAG: &str = "CASE WHEN json_type(r.settings, '$.tags') IS NULL
     THEN (r.version_id, r.entry) IN (
         SELECT t.id, e.value ->> 'name' FROM versions t, json_each(t.entries) e, json_each(e.value, '$.tags') tag
         WHERE tag.value = ?)

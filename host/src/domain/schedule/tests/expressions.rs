@@ -224,7 +224,7 @@ fn oracle(text: &str, zone: &jiff::tz::TimeZone, from: Timestamp, to: Timestamp)
                     _ => at.earlier().expect("in range"),
                 });
             }
-            wall = wall + minute;
+            wall += minute;
         }
     } else {
         let mut at = Timestamp::from_second(from.as_second().div_euclid(60) * 60).expect("in range");
