@@ -6,6 +6,7 @@
 
 mod artifacts;
 mod notifications;
+mod schedules;
 mod sqlite;
 mod variables;
 mod watch;
@@ -16,9 +17,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::journal::JournalEntry;
-use crate::domain::{
-    Attempt, CacheKey, Failure, Kind, Progress, Run, RunId, ScheduleId, ShownState, Skip, State, StateCounts, Trigger,
-};
+use crate::domain::{Attempt, CacheKey, Failure, Kind, Progress, Run, RunId, ShownState, State, StateCounts, Trigger};
 use crate::error::{Error, ErrorKind};
 
 pub use artifacts::{ArtifactRow, StoredArtifact};
@@ -26,6 +25,7 @@ pub use notifications::{
     About, DueNotification, Missed, NewNotification, NotificationFilter, NotificationState, Occasion,
     StoredNotification,
 };
+pub use schedules::{Fired, Firing, StoredSkip};
 pub use sqlite::{LogFilter, Over, Part, Pruned, Storage, Store, StoreError};
 pub use variables::{SetVariable, StoredVariable};
 pub use watch::{News, Watch};
@@ -173,40 +173,6 @@ pub struct StoredLine {
     pub at: Timestamp,
     pub level: u8,
     pub message: String,
-}
-
-/// What becomes of the due occurrences of one schedule.
-#[derive(Clone, Debug)]
-pub struct Firing {
-    pub deployment: String,
-    pub schedule_id: ScheduleId,
-    /// The occurrence that was the next so far, and when the deployment was changed last: where either is another by
-    /// now, nothing is done.
-    pub was: Timestamp,
-    pub updated_at: Timestamp,
-    pub next_at: Option<Timestamp>,
-    pub due_at: Option<Timestamp>,
-    pub runs: Vec<Run>,
-    pub skips: Vec<Skip>,
-}
-
-/// What came of a firing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fired {
-    /// Those that are on record now.
-    pub runs: Vec<RunId>,
-    /// Those that were cancelled for them.
-    pub cancelled: Vec<(RunId, Cancelled)>,
-}
-
-/// Skipped occurrences on record.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StoredSkip {
-    /// Grows with each record.
-    pub no: i64,
-    pub skip: Skip,
-    /// When they were skipped last.
-    pub at: Timestamp,
 }
 
 /// What an insert met.
