@@ -3,9 +3,9 @@
 use std::fs;
 use std::str::FromStr as _;
 
-use chrono::{FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, Offset as _, TimeZone as _};
+use chrono::{FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, TimeZone as _};
+use jiff::Timestamp;
 use jiff::tz::{AmbiguousOffset, TimeZone};
-use jiff::{SignedDuration, Timestamp};
 use tarefa::domain::Schedule;
 use tarefa::domain::schedule::Rule;
 
