@@ -1,7 +1,7 @@
 //! When a deployment runs: a cron expression, an interval, or one point in time.
 //!
-//! - A **cron expression** is what crontab(5) takes ([`cron`]), read by the clock of the schedule's zone; what happens
-//!   where that clock is changed is said in [`wall`].
+//! - A **cron expression** is what crontab(5) takes, read by the clock of the schedule's zone; what happens
+//!   where that clock is changed is said in `wall`.
 //! - An **interval** is time that passes: no change of a clock makes it longer or shorter. It is counted from the
 //!   deployment's creation, which is no occurrence itself, or from its `anchor`, which is one, as is what lies before it.
 //! - A **point in time** that is given as the clock of the zone shows it must be shown exactly once.

@@ -128,7 +128,7 @@ pub(super) fn fields(text: &str) -> Result<[&str; 5], String> {
 fn nickname(text: &str) -> Result<&'static str, String> {
     let name = text.to_ascii_lowercase();
     if name == "@reboot" {
-        return Err("`@reboot` is no time; a deployment is run by hand with `trigger`".to_owned());
+        return Err("`@reboot` is no time; `tarefa trigger` runs a deployment by hand".to_owned());
     }
     let names = || NICKNAMES.iter().map(|(name, _)| *name);
     NICKNAMES.iter().find(|(known, _)| *known == name).map(|(_, fields)| *fields).ok_or_else(|| {

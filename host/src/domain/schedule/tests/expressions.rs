@@ -7,12 +7,19 @@ use super::super::words::{PORTUGUESE, explain};
 use super::{CREATED, cron};
 use jiff::{SignedDuration, Timestamp};
 
+const TAKES: &str = "a field takes numbers, `*`, ranges `1-5`, lists `1,15` and steps `*/10`";
+
+#[track_caller]
+fn refused(table: &[(&str, &str)]) {
+    for (text, why) in table {
+        let expected = format!("invalid cron expression `{}`: {why}", text.escape_debug());
+        assert_eq!(Expression::parse(text), Err(expected));
+    }
+}
+
 #[test]
-fn what_is_wrong_is_said_with_its_field_and_what_is_allowed() {
-    let takes = "a field takes numbers, `*`, ranges `1-5`, lists `1,15` and steps `*/10`";
-    let five = "five fields are needed: minute, hour, day of month, month, day of week";
-    let extension = |what: &str| format!("{what} is an extension that crontab does not have; {takes}");
-    let table: &[(&str, &str)] = &[
+fn a_wrong_value_is_named_with_its_field_and_what_is_allowed() {
+    refused(&[
         ("61 * * * *", "minute 61 is out of range 0..59"),
         ("0 24 * * *", "hour 24 is out of range 0..23"),
         ("0 0 0 * *", "day of month 0 is out of range 1..31"),
@@ -33,46 +40,45 @@ fn what_is_wrong_is_said_with_its_field_and_what_is_allowed() {
         ("0 0 * * 7-1", "the day of week range `7-1` goes backward: write `0-1`"),
         ("0 0 * nov-feb *", "the month range `nov-feb` goes backward: write `11-12,1-2`"),
         (",1 * * * *", "the minute `,1` has an empty item"),
-        ("1- * * * *", &format!("a value is missing in the minute: {takes}")),
-        ("-1 * * * *", &format!("a value is missing in the minute: {takes}")),
-        ("1.5 * * * *", &format!("`1.5` is no minute: {takes}")),
-        ("+5 * * * *", &extension("`+`")),
-        ("*-5 * * * *", &format!("`*` is no minute: {takes}")),
-        ("0 0 * foo *", &format!("`foo` is no month: {takes}, and names from `jan` to `dec`")),
+        ("1- * * * *", &format!("a value is missing in the minute: {TAKES}")),
+        ("-1 * * * *", &format!("a value is missing in the minute: {TAKES}")),
+        ("1.5 * * * *", &format!("`1.5` is no minute: {TAKES}")),
+        ("*-5 * * * *", &format!("`*` is no minute: {TAKES}")),
+        ("0 0 * foo *", &format!("`foo` is no month: {TAKES}, and names from `jan` to `dec`")),
         ("0 0 * january *", "unknown month `january`; did you mean `jan`?"),
         ("0 0 * * mom", "unknown day of week `mom`; did you mean `mon`?"),
         ("0 0 * mon *", "`mon` is no month: the fields are minute, hour, day of month, month, day of week"),
+    ]);
+}
+
+#[test]
+fn what_crontab_does_not_have_is_refused_by_its_name() {
+    let five = "five fields are needed: minute, hour, day of month, month, day of week";
+    let more = "seconds and years are no part of it, and what comes more often than each minute is an interval";
+    let extension = |what: &str| format!("{what} is an extension that crontab does not have; {TAKES}");
+    refused(&[
+        ("+5 * * * *", &extension("`+`")),
         ("0 0 L * *", &extension("`L` (the last such day of a month)")),
         ("0 0 * * 5L", &extension("`L` (the last such day of a month)")),
         ("0 0 15W * *", &extension("`W` (the nearest working day)")),
         ("0 0 LW * *", &extension("`W` (the nearest working day)")),
         ("0 0 * * 1#2", &extension("`#` (the n-th such day of a month)")),
         ("H * * * *", &extension("`H`")),
-        ("0 0 ? * *", &format!("`?` is an extension that crontab does not have: write `*`; {takes}")),
+        ("0 0 ? * *", &format!("`?` is an extension that crontab does not have: write `*`; {TAKES}")),
         (
             "0~30 * * * *",
             &format!(
-                "`~` (a random value) is an extension that crontab does not have: a schedule has a jitter; {takes}"
+                "`~` (a random value) is an extension that crontab does not have: a schedule has a jitter; {TAKES}"
             ),
         ),
         ("", &format!("it is empty, and {five}")),
         ("30s", &format!("it has 1 field, and {five}")),
         ("* * * *", &format!("it has 4 fields, and {five}")),
-        (
-            "*/10 * * * * *",
-            &format!(
-                "it has 6 fields, and {five}; seconds and years are no part of it, and what comes more often than each minute is an interval"
-            ),
-        ),
-        (
-            "0 0 12 * * ? 2027",
-            &format!(
-                "it has 7 fields, and {five}; seconds and years are no part of it, and what comes more often than each minute is an interval"
-            ),
-        ),
-        ("é * * * *", &format!("`é` is no character of it: {takes}")),
-        ("0 0\n* * *", &format!("`\\n` is no character of it: {takes}")),
-        ("@reboot", "`@reboot` is no time; a deployment is run by hand with `trigger`"),
+        ("*/10 * * * * *", &format!("it has 6 fields, and {five}; {more}")),
+        ("0 0 12 * * ? 2027", &format!("it has 7 fields, and {five}; {more}")),
+        ("é * * * *", &format!("`é` is no character of it: {TAKES}")),
+        ("0 0\n* * *", &format!("`\\n` is no character of it: {TAKES}")),
+        ("@reboot", "`@reboot` is no time; `tarefa trigger` runs a deployment by hand"),
         ("@dayly", "unknown nickname; did you mean `@daily`?"),
         (
             "@every 5m",
@@ -81,11 +87,7 @@ fn what_is_wrong_is_said_with_its_field_and_what_is_allowed() {
         ("0 0 30 2 *", "it never comes: none of its months has such a day"),
         ("0 0 31 2,4,6 *", "it never comes: none of its months has such a day"),
         ("0 0 31 4-6/2 */1", "it never comes: none of its months has such a day"),
-    ];
-    for (text, why) in table {
-        let expected = format!("invalid cron expression `{}`: {why}", text.escape_debug());
-        assert_eq!(Expression::parse(text), Err(expected));
-    }
+    ]);
     let long = format!("{} * * * *", "1,".repeat(100));
     assert_eq!(
         Expression::parse(&long),
