@@ -13,7 +13,6 @@ use crate::process::{Process, data_dir, output};
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 const MINUTE: SignedDuration = SignedDuration::from_secs(60);
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// How many spans there are at most at a time.
 pub fn most_at_a_time(spans: &[(Timestamp, Timestamp)]) -> usize {
@@ -134,6 +133,7 @@ async fn runs_that_wait_for_a_limit_take_no_slot_and_starve_nobody() {
     let other = app.submit_with(nap("other", "queue", 1000)).await;
     until_running(&app, &other).await;
     let plain = app.submit("sleeper", "nap", json!({"ms": 0})).await;
+    app.until_asleep(2, MINUTE).await;
     app.advance(SECOND);
     app.until_final(&plain).await;
     for id in &waiting {
@@ -153,13 +153,14 @@ async fn a_run_that_awaits_its_retry_lets_others_go_first() {
     });
     let flaky = app.submit_with(flaky).await;
     app.until(&flaky, |run| run["waiting_for"] == "retry").await;
-    let second = app.submit_with(nap("k", "queue", 3_600_000)).await;
+    let second = app.submit_with(nap("k", "queue", 300_000)).await;
     until_running(&app, &second).await;
-    app.until_asleep(2, HOUR).await;
+    // It, and who waits for the time of the retry.
+    app.until_asleep(2, MINUTE * 5).await;
     app.advance(MINUTE);
     let run = app.until(&flaky, |run| run["waiting_for"] == "limit").await;
     assert_eq!((&run["state"], &run["n_attempts"]), (&json!("scheduled"), &json!(1)), "{run}");
-    app.advance(HOUR);
+    app.advance(MINUTE * 5);
     app.until_final(&second).await;
     assert_eq!(app.until_final(&flaky).await["n_attempts"], 2);
     // Tried again by hand it waits for its turn, too.

@@ -24,7 +24,7 @@ async fn a_run_is_skipped_while_as_many_are_unfinished_as_may() {
     let mut later = nap("k", "skip", 1);
     later["scheduled_at"] = json!("2026-01-02T04:00:00Z");
     let later = app.submit_with(later).await;
-    app.until_asleep(2, HOUR).await;
+    app.until_asleep(1, MINUTE).await;
     app.advance(MINUTE);
     app.until_final(&first).await;
     let second = app.submit_with(nap("k", "skip", 0)).await;

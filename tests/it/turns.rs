@@ -10,7 +10,6 @@ use crate::concurrency::{nap, until_blocked, until_running, with_sleeper};
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 const MINUTE: SignedDuration = SignedDuration::from_secs(60);
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 #[tokio::test]
 async fn a_higher_priority_starts_first_and_each_minute_of_waiting_lifts_by_one() {
@@ -25,10 +24,10 @@ async fn a_higher_priority_starts_first_and_each_minute_of_waiting_lifts_by_one(
     let low = app.submit_with(with_priority(0)).await;
     let lower = app.submit_with(with_priority(0)).await;
     until_blocked(&app, &lower, "key/k").await;
-    app.until_asleep(1, HOUR).await;
     // They wait for three minutes while somebody else has it.
     let holder = app.submit_with(nap("k", "allow", 200_000)).await;
-    until_running(&app, &holder).await;
+    // Not so long as their time-outs.
+    app.until_asleep(2, MINUTE * 5).await;
     app.advance(MINUTE * 3);
     app.until_final(&first).await;
     let middle = app.submit_with(with_priority(2)).await;

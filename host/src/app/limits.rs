@@ -140,6 +140,11 @@ impl Limits {
         self.wake(&book);
     }
 
+    /// Whether it is known that runs wait for a name on record.
+    pub fn knows(&self, name: &str) -> bool {
+        self.lock().knows(name)
+    }
+
     /// What a child waits for.
     pub fn waits_for(&self, id: RunId) -> Option<String> {
         if self.has_tags() { self.lock().waiting.get(&id).cloned() } else { None }

@@ -9,6 +9,9 @@ use crate::domain::concurrency::order_of;
 use crate::domain::{Kind, Run, RunId};
 use crate::store::{Blocked, Claim, Claims, StoreError};
 
+/// Names that are looked at again at a time.
+const MAX_CHECKED: usize = 1000;
+
 impl Worker {
     /// Takes due runs that hold what they need from now on, and turns the others away.
     pub(super) fn claim_admitted(&self, claim: Claim) -> Result<Claims, StoreError> {
@@ -54,12 +57,22 @@ impl Worker {
             tokio::select! {
                 () = limits.offered() => {}
                 () = next_pace => {}
-                () = tokio::time::sleep(POLL_INTERVAL) => self.app.check_limits(),
+                () = tokio::time::sleep(POLL_INTERVAL) => self.look_again(),
             }
             if let Err(error) = self.let_through() {
                 tracing::error!("cannot let runs through that wait for a limit, trying again: {error}");
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
+        }
+    }
+
+    /// Finds what nobody said. It should not be there, and nothing depends on that.
+    fn look_again(&self) {
+        self.app.check_limits();
+        let waited_for = self.store().limits_waited_for(MAX_CHECKED).unwrap_or_default();
+        for name in waited_for.iter().filter(|name| !self.app.limits.knows(name)) {
+            // Where it has to go on waiting, that is known again.
+            self.look_for_due(self.store().unblock(name, 1, None).unwrap_or_default());
         }
     }
 

@@ -52,6 +52,8 @@ struct Name {
     children: BTreeMap<(Timestamp, RunId), Child>,
     /// Whether runs may wait on record.
     has_rows: bool,
+    /// How many were turned away.
+    turned_away: u64,
 }
 
 impl Name {
@@ -88,6 +90,8 @@ pub struct Pass {
     /// Whether to look for runs that wait on record, and before which place in the order.
     pub rows: bool,
     pub before: Option<Timestamp>,
+    /// How many had been turned away by then.
+    turned_away: u64,
 }
 
 /// A name, and how many may hold it.
@@ -191,7 +195,9 @@ impl Book {
     }
 
     pub(super) fn row_waits_for(&mut self, name: &str) {
-        self.names.entry(name.to_owned()).or_default().has_rows = true;
+        let known = self.names.entry(name.to_owned()).or_default();
+        known.has_rows = true;
+        known.turned_away += 1;
     }
 
     pub(super) fn let_go(&mut self, id: RunId) {
@@ -235,21 +241,22 @@ impl Book {
 
     /// See [`Limits::begin_pass`](super::Limits::begin_pass).
     pub(super) fn begin_pass(&mut self, name: &str) -> Option<Pass> {
-        let known = self.names.get_mut(name)?;
+        let known = self.names.get(name)?;
         let free = known.free();
         if free == 0 || !known.is_waited_for() {
             return None;
         }
         let before = known.children.keys().next().map(|(order, _)| *order);
-        // Before anybody looks: who is turned away meanwhile sets it anew.
-        Some(Pass { free, rows: std::mem::take(&mut known.has_rows), before })
+        Some(Pass { free, rows: known.has_rows, before, turned_away: known.turned_away })
     }
 
     /// See [`Limits::end_pass`](super::Limits::end_pass).
     pub(super) fn end_pass(&mut self, name: &str, pass: &Pass, unblocked: usize) {
         let Some(known) = self.names.get_mut(name) else { return };
-        // There may be more, or some that come after the child.
-        known.has_rows |= pass.rows && (unblocked == pass.free || pass.before.is_some());
+        // There may be some that come after the child, or were turned away since somebody looked.
+        if unblocked < pass.free && pass.before.is_none() && pass.turned_away == known.turned_away {
+            known.has_rows = false;
+        }
         let mut left = pass.free - unblocked;
         while left > 0
             && let Some(known) = self.names.get_mut(name)
@@ -276,6 +283,11 @@ impl Book {
             self.offered.insert(name.to_owned());
         }
         self.forget_unused(name);
+    }
+
+    /// Whether it is known that runs wait for a name on record.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.paced.contains_key(name) || self.names.get(name).is_some_and(|known| known.has_rows)
     }
 
     pub(super) fn waited_for(&self) -> impl Iterator<Item = &str> {

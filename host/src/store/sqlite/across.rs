@@ -185,6 +185,24 @@ impl Store {
         self.read(|connection| running(connection, HAS_TAG, [tag, tag]))
     }
 
+    /// The first limits, by name, that runs wait for.
+    pub fn limits_waited_for(&self, most: usize) -> Result<Vec<String>> {
+        self.read(|connection| {
+            // From one name to the next, however many wait for each.
+            let mut statement = connection.prepare_cached(
+                "WITH RECURSIVE found (limit_name) AS (
+                    SELECT min(blocked_on) FROM runs WHERE blocked_on IS NOT NULL
+                    UNION ALL
+                    SELECT (SELECT min(blocked_on) FROM runs WHERE blocked_on > limit_name)
+                    FROM found WHERE limit_name IS NOT NULL
+                    LIMIT ?
+                 ) SELECT limit_name FROM found WHERE limit_name IS NOT NULL",
+            )?;
+            let names = statement.query_map([most as i64], |row| row.get(0))?;
+            Ok(names.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
     /// How many runs wait for a limit.
     pub fn count_blocked(&self, limit: &str) -> Result<u64> {
         self.read(|connection| {
