@@ -226,6 +226,16 @@ impl Place {
         if text.is_empty() {
             return format!("a value is missing in the {}: {FIELD_TAKES}", self.name);
         }
+        let extension = [
+            ('?', "`?` is an extension that crontab does not have: write `*`"),
+            ('#', "`#` (the n-th such day of a month) is an extension that crontab does not have"),
+            ('~', "`~` (a random value) is an extension that crontab does not have: a schedule has a jitter"),
+            ('+', "`+` is an extension that crontab does not have"),
+            ('%', "`%` is no part of a cron expression"),
+        ];
+        if let Some((_, what)) = extension.iter().find(|(c, _)| text.contains(*c)) {
+            return format!("{what}; {FIELD_TAKES}");
+        }
         let begins = self.names.iter().find(|known| name.starts_with(**known)).copied();
         if let Some(near) = begins.or_else(|| nearest(name, self.names.iter().copied())) {
             return format!("unknown {} `{text}`; did you mean `{near}`?", self.name);
@@ -236,16 +246,6 @@ impl Place {
                 "`{text}` is no {}: the fields are minute, hour, day of month, month, day of week",
                 self.name
             );
-        }
-        let extension = [
-            ('?', "`?` is an extension that crontab does not have: write `*`"),
-            ('#', "`#` (the n-th such day of a month) is an extension that crontab does not have"),
-            ('~', "`~` (a random value) is an extension that crontab does not have: a schedule has a jitter"),
-            ('+', "`+` is an extension that crontab does not have"),
-            ('%', "`%` is no part of a cron expression"),
-        ];
-        if let Some((_, what)) = extension.iter().find(|(c, _)| text.contains(*c)) {
-            return format!("{what}; {FIELD_TAKES}");
         }
         // `L`, `15W`, `5L` and `LW`; Jenkins writes `H`.
         let letters = name.trim_start_matches(|c: char| c.is_ascii_digit());

@@ -63,6 +63,7 @@ fn what_crontab_does_not_have_is_refused_by_its_name() {
         ("0 0 15W * *", &extension("`W` (the nearest working day)")),
         ("0 0 LW * *", &extension("`W` (the nearest working day)")),
         ("0 0 * * 1#2", &extension("`#` (the n-th such day of a month)")),
+        ("0 0 * * mon#2", &extension("`#` (the n-th such day of a month)")),
         ("H * * * *", &extension("`H`")),
         ("0 0 ? * *", &format!("`?` is an extension that crontab does not have: write `*`; {TAKES}")),
         (
