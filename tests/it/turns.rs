@@ -47,7 +47,8 @@ async fn a_higher_priority_starts_first_and_each_minute_of_waiting_lifts_by_one(
 #[tokio::test]
 async fn of_those_that_wait_for_a_slot_the_highest_priority_starts_first_too() {
     let app = with_sleeper(TestApp::new().slots(1)).await;
-    let nap = |priority: u8| json!({"module": "sleeper", "entry": "nap", "parameters": {"ms": 1000}, "priority": priority});
+    let nap =
+        |priority: u8| json!({"module": "sleeper", "entry": "nap", "parameters": {"ms": 1000}, "priority": priority});
     let first = app.submit_with(nap(0)).await;
     until_running(&app, &first).await;
     let low = app.submit_with(nap(0)).await;

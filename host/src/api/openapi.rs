@@ -12,7 +12,9 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Res
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::shapes::ErrorShape;
-use super::{backup, deletion, events, graph, health, metrics, modules, replay, retry, runs, signals, stats, tag_limits};
+use super::{
+    backup, deletion, events, graph, health, metrics, modules, replay, retry, runs, signals, stats, tag_limits,
+};
 use crate::error::{ErrorKind, Result};
 
 #[derive(OpenApi)]
@@ -102,8 +104,11 @@ struct Always;
 
 impl Modify for Always {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let operations =
-            openapi.paths.paths.values_mut().flat_map(|path| [&mut path.get, &mut path.post, &mut path.put, &mut path.delete]);
+        let operations = openapi
+            .paths
+            .paths
+            .values_mut()
+            .flat_map(|path| [&mut path.get, &mut path.post, &mut path.put, &mut path.delete]);
         for operation in operations.flatten() {
             for refused in
                 [refused(ErrorKind::Forbidden), refused(ErrorKind::Unavailable), refused(ErrorKind::Internal)]

@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 use crate::domain::attempt::HistoryItem;
 use crate::domain::graph::EdgeKind;
 use crate::domain::{
-    Attempt, Concurrency, Digest, Entry, Failure, Grants, Hold, Kind, Limits, LimitsPatch, Metering, Rate, Retries, RunId,
-    State, StateCounts, Trigger, Usage, WaitingFor,
+    Attempt, Concurrency, Digest, Entry, Failure, Grants, Hold, Kind, Limits, LimitsPatch, Metering, Rate, Retries,
+    RunId, State, StateCounts, Trigger, Usage, WaitingFor,
 };
 
 pub use tag_limits::*;

@@ -139,7 +139,9 @@ fn line(run: &RunSummary, depth: usize, out: &Output, width: usize, now: Timesta
         tail += &format!("  {}", duration(between(started_at, run.finished_at.unwrap_or(now))));
     }
     // Why a slot or a retry is waited for the sign tells.
-    if let Some(what @ (WaitingFor::Limit | WaitingFor::Timer | WaitingFor::Signal | WaitingFor::Resume)) = run.waiting_for {
+    if let Some(what @ (WaitingFor::Limit | WaitingFor::Timer | WaitingFor::Signal | WaitingFor::Resume)) =
+        run.waiting_for
+    {
         tail += &format!("  ({})", what.in_words());
     }
     let head = "  ".repeat(depth);

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Across, Attempt, Digest, DirGrant, Failure, HttpGrant, Kind, Limits, LimitsPatch, Metering, Retries, RunId, ScheduleId,
-    State, StateCounts, Trigger, Usage,
+    Across, Attempt, Digest, DirGrant, Failure, HttpGrant, Kind, Limits, LimitsPatch, Metering, Retries, RunId,
+    ScheduleId, State, StateCounts, Trigger, Usage,
 };
 
 /// The longest name of a run and of a label, in characters.

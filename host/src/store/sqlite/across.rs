@@ -85,7 +85,8 @@ pub(super) fn keep_holds(transaction: &Connection, run: &Run) -> Result<()> {
     let Some(across) = &run.across else { return Ok(()) };
     for hold in &across.holds {
         // It may hold the same twice: as a run of its deployment, and as one of so many.
-        let may_wait = across.holds.iter().any(|other| other.name == hold.name && other.on_conflict != OnConflict::Allow);
+        let may_wait =
+            across.holds.iter().any(|other| other.name == hold.name && other.on_conflict != OnConflict::Allow);
         transaction
             .prepare_cached("INSERT OR REPLACE INTO holds (name, run_id, may_wait) VALUES (?, ?, ?)")?
             .execute(params![hold.name, run.id.as_bytes(), may_wait])?;

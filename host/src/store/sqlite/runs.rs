@@ -176,7 +176,9 @@ pub(super) fn cancel(
         asked |= held;
         let state = if held { State::Cancelling } else { State::Cancelled };
         transaction
-            .prepare_cached("UPDATE runs SET state = ?, finished_at = ?, wake_at = NULL, blocked_on = NULL WHERE id = ?")?
+            .prepare_cached(
+                "UPDATE runs SET state = ?, finished_at = ?, wake_at = NULL, blocked_on = NULL WHERE id = ?",
+            )?
             .execute(params![state.as_str(), (!held).then_some(micros(now)), run.id.as_bytes()])?;
         transaction
             .prepare_cached("INSERT INTO history (run_id, at, state, reason) VALUES (?, ?, ?, ?)")?
@@ -190,11 +192,7 @@ pub(super) fn cancel(
 }
 
 /// Puts a submitted run on record with the transaction, unless a limit has it skipped.
-pub(super) fn insert_submitted(
-    transaction: &Connection,
-    changed: &mut Vec<Changed>,
-    run: &Run,
-) -> Result<Inserted> {
+pub(super) fn insert_submitted(transaction: &Connection, changed: &mut Vec<Changed>, run: &Run) -> Result<Inserted> {
     if let Some(key) = &run.idempotency_key {
         let existing = transaction
             .query_row(

@@ -116,8 +116,8 @@ fn a_run_that_starts_anew_keeps_what_its_last_attempt_lets_go_of_too_late() {
 fn the_least_of_what_a_run_says_of_a_name_counts() {
     let hold = |max, on_conflict| Hold { name: "d".to_owned(), max, on_conflict };
     let wants = |holds| Book::default().wants(Some(&Across { holds, ..Across::default() }), &[]);
-    let [scheduled, by_hand] = [OnConflict::Skip, OnConflict::Allow]
-        .map(|overlap| wants(vec![hold(1, overlap), hold(3, OnConflict::Queue)]));
+    let [scheduled, by_hand] =
+        [OnConflict::Skip, OnConflict::Allow].map(|overlap| wants(vec![hold(1, overlap), hold(3, OnConflict::Queue)]));
     assert_eq!([scheduled, by_hand], [1, 3].map(|max| vec![("d".to_owned(), max)]));
 }
 
