@@ -70,6 +70,11 @@ impl Limits {
         self.lock().has(claimant)
     }
 
+    /// Whether a run holds anything.
+    pub fn holds(&self, id: RunId) -> bool {
+        self.lock().holder(id).is_some()
+    }
+
     /// The number under which a run at the top was admitted last.
     pub fn admission(&self, id: RunId) -> u64 {
         self.lock().holder(id).map_or(0, |holder| holder.admission)

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex as Line, OwnedMutexGuard, Semaphore};
 use super::executor::{Attempted, Execution, cancelled};
 use super::live::{Live, end_as};
 use super::slots::Slot;
-use super::top::{settle, tell};
+use super::top::{After, settle, tell};
 use super::{Worker, lock};
 use crate::domain::{CacheKey, CacheRule, CacheScope, NEVER, Outcome, Run, RunId, State, Transition};
 use crate::store::{Ticket, Write};
@@ -143,7 +143,7 @@ impl Execution<'_> {
 }
 
 /// Carries out a claimed top-level task whose result may stand for those of others, or theirs for its own.
-pub(super) async fn carry_out(execution: &Execution<'_>, rule: &CacheRule, slot: Slot) {
+pub(super) async fn carry_out(execution: &Execution<'_>, rule: &CacheRule, slot: Slot) -> After {
     let Execution { worker, live, .. } = *execution;
     let clock = &worker.app.clock;
     let (mut slot, mut room) = (Some(slot), None);
@@ -155,7 +155,7 @@ pub(super) async fn carry_out(execution: &Execution<'_>, rule: &CacheRule, slot:
     };
     let waits = || {
         // Whoever it waits for may wait for what it holds.
-        let holds_nothing = live.run().across.is_none() && !worker.app.limits.has_tags();
+        let holds_nothing = !worker.app.limits.holds(live.run().id);
         room = worker.turns.room.try_acquire().ok().filter(|_| holds_nothing);
         if room.is_some() {
             live.record(&worker.app, put_back, []);
@@ -198,9 +198,9 @@ pub(super) async fn carry_out(execution: &Execution<'_>, rule: &CacheRule, slot:
         (Some(turn), Transition::Final(state)) => turn.write(live.run().id, *state),
         _ => None,
     };
-    settle(worker, live, &outcome, transition, write).await;
+    settle(worker, live, &outcome, transition, write).await
 }
 
-async fn cancel(worker: &Arc<Worker>, live: &Live) {
-    settle(worker, live, &Outcome::failed(cancelled()), Transition::Final(State::Cancelled), None).await;
+async fn cancel(worker: &Arc<Worker>, live: &Live) -> After {
+    settle(worker, live, &Outcome::failed(cancelled()), Transition::Final(State::Cancelled), None).await
 }

@@ -45,18 +45,14 @@ pub(super) async fn carry_out(
                 claim,
             };
             if let Some(rule) = &plan.entry().cache {
-                Box::pin(cache::carry_out(&execution, rule, permit)).await;
-                return After::LetGo;
+                return Box::pin(cache::carry_out(&execution, rule, permit)).await;
             }
             match execution.attempt(permit, resumed).await {
                 Attempted::Over(outcome, log) => {
                     let transition = execution.after(&outcome, &log);
                     (outcome, transition)
                 }
-                Attempted::Parked(parked) => {
-                    park(worker, &live, &parked).await;
-                    return After::Parked;
-                }
+                Attempted::Parked(parked) => return park(worker, &live, &parked).await,
             }
         }
         Err(error) => {
@@ -64,8 +60,7 @@ pub(super) async fn carry_out(
             (Outcome::failed(failure), Transition::Final(State::Failed))
         }
     };
-    settle(worker, &live, &outcome, transition, None).await;
-    After::LetGo
+    settle(worker, &live, &outcome, transition, None).await
 }
 
 /// Puts the end of a top-level run's attempt on record, with `more`, and tells who waits for it.
@@ -75,7 +70,7 @@ pub(super) async fn settle(
     outcome: &Outcome,
     transition: Transition,
     more: Option<Write>,
-) {
+) -> After {
     let now = worker.app.clock.now();
     let run = live.run();
     let ticket = match transition {
@@ -89,11 +84,11 @@ pub(super) async fn settle(
             live.record(&worker.app, retry, [ended])
         }
     };
-    tell(worker, live, ticket).await;
+    tell(worker, live, ticket).await
 }
 
 /// Puts on record that a top-level flow goes on later, without anybody to hold it until then.
-async fn park(worker: &Arc<Worker>, live: &Live, parked: &Parked) {
+async fn park(worker: &Arc<Worker>, live: &Live, parked: &Parked) -> After {
     let run = live.run();
     let release = Write::Release { parent: run.id, generation: run.generation };
     let park = |run: &mut Run| {
@@ -109,11 +104,11 @@ async fn park(worker: &Arc<Worker>, live: &Live, parked: &Parked) {
     {
         tracing::error!("cannot wake run `{}`: {error}", run.id);
     }
-    tell(worker, live, None).await;
+    tell(worker, live, None).await
 }
 
 /// Tells who waits for a run what became of it, once that is on record.
-pub(super) async fn tell(worker: &Arc<Worker>, live: &Live, ticket: Option<Ticket>) {
+pub(super) async fn tell(worker: &Arc<Worker>, live: &Live, ticket: Option<Ticket>) -> After {
     let run = live.run();
     if let Some(ticket) = ticket {
         worker.store().on_record(ticket).await;
@@ -122,8 +117,12 @@ pub(super) async fn tell(worker: &Arc<Worker>, live: &Live, ticket: Option<Ticke
     let is_final_on_record = || matches!(worker.store().run(run.id), Ok(Some(run)) if run.state.is_final());
     if live.run().state.is_final() || is_final_on_record() {
         worker.app.events.run_finished(run.id);
-    } else {
-        worker.app.events.run_is_due(run.kind);
+        return After::LetGo;
+    }
+    worker.app.events.run_is_due(run.kind);
+    match live.run().state {
+        State::Running => After::Parked,
+        _ => After::LetGo,
     }
 }
 
