@@ -201,7 +201,7 @@ mod tests {
         let text = format!(
             "listen = '127.0.0.1:4300'\nslots = 3\ndurability = 'full'\ngrace = 4\nallow-host = ['a.example', 'b.example']\n\
              allow-dir = ['{}:rw']\nallow-http = 'localhost:80'\notlp-endpoint = 'http://127.0.0.1:4318'\nflows = 5\n\
-             evict-after = 6\ntimezone = 'America/Sao_Paulo'\n",
+             evict-after = 6\ntimezone = 'America/Sao_Paulo'\nkeep-runs = '7d'\nkeep-logs = 'forever'\n",
             here.display()
         );
         let (args, _) = read_text(&text, &["--slots", "7", "--allow-host", "c.example"]).expect("reads");
@@ -217,6 +217,7 @@ mod tests {
             "flows: 5",
             "evict_after: 6",
             "timezone: \"America/Sao_Paulo\"",
+            "keep_logs: Forever",
         ] {
             assert!(shown.contains(expected), "{expected}: {shown}");
         }
