@@ -57,6 +57,9 @@ impl App {
             tracing::error!("the schedule `{id}` of deployment `{name}` is stopped: {stopped}");
             self.store.stop_schedule(name, id, &stopped, now)?;
         }
+        if firings.is_empty() {
+            return Ok(due.len() == BATCH);
+        }
         for fired in self.store.fire(&firings, now)? {
             self.tell_cancelled(&fired.cancelled);
             for run in &fired.runs {

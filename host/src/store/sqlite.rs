@@ -210,3 +210,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What a panicking holder left is a queue or a connection, each whole between its calls.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// How SQLite begins to find what a statement asks for, in a store of its own.
+#[cfg(test)]
+fn plan(sql: &str) -> String {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("tarefa.db");
+    let store = Store::open(&StoreConfig { path, ..StoreConfig::default() }).expect("opens");
+    let explain = format!("EXPLAIN QUERY PLAN {sql}");
+    let first = |connection: &Connection| {
+        let mut statement = connection.prepare(&explain)?;
+        Ok(statement.raw_query().next()?.expect("a plan has a step").get::<_, String>(3)?)
+    };
+    store.read(first).expect("explains")
+}

@@ -15,6 +15,17 @@ use crate::store::{About, DueNotification, Missed, NewNotification, Notification
 /// How long notifications are kept that are no run's, and go with none.
 const KEEP_MISSED: SignedDuration = SignedDuration::from_hours(30 * 24);
 
+/// Asked for each second, so it is found by the index `runs_unfinished`.
+const LATE: &str = "SELECT id, max(scheduled_at, created_at) FROM runs
+    WHERE finished_at IS NULL AND state = 'scheduled' AND worker_id IS NULL AND parent_id IS NULL
+        AND scheduled_at > ?1 AND scheduled_at <= ?2 AND created_at <= ?2 AND attempt = 0 AND paused_at IS NULL
+        AND (EXISTS (SELECT 1 FROM notify_always WHERE event = 'late') OR EXISTS (
+            SELECT 1 FROM deployments d, json_each(iif(json_valid(d.spec), d.spec, '{}'), '$.notify') rule,
+                json_each(iif(rule.type = 'object', rule.value, '{}'), '$.on') event
+            WHERE d.name = runs.deployment AND event.value = 'late'))
+        AND NOT EXISTS (SELECT 1 FROM notifications n WHERE n.run_id = runs.id AND n.event = 'late')
+    LIMIT ?3";
+
 impl Store {
     /// The events that the server's own rules tell of, from now on.
     pub fn notify_always(&self, events: &BTreeSet<NotifyEvent>) -> Result<()> {
@@ -70,26 +81,13 @@ impl Store {
     /// Runs that were never started and whose time, or that of their submit, was after `from` and not after `until`.
     pub fn late_runs(&self, from: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Occasion>> {
         self.read(|connection| {
+            let mut statement = connection.prepare_cached(LATE)?;
+            let mut rows = statement.query(params![micros(from), micros(until), limit as i64])?;
             let mut occasions = Vec::new();
-            for kind in ["task", "flow"] {
-                let mut statement = connection.prepare_cached(
-                    "SELECT id, max(scheduled_at, created_at) FROM runs
-                     WHERE kind = ? AND state = 'scheduled' AND worker_id IS NULL AND parent_id IS NULL
-                        AND scheduled_at > ? AND scheduled_at <= ?3 AND created_at <= ?3 AND attempt = 0
-                        AND paused_at IS NULL
-                        AND (EXISTS (SELECT 1 FROM notify_always WHERE event = 'late') OR EXISTS (
-                            SELECT 1 FROM deployments d, json_each(iif(json_valid(d.spec), d.spec, '{}'), '$.notify') rule,
-                                json_each(iif(rule.type = 'object', rule.value, '{}'), '$.on') event
-                            WHERE d.name = runs.deployment AND event.value = 'late'))
-                        AND NOT EXISTS (SELECT 1 FROM notifications n WHERE n.run_id = runs.id AND n.event = 'late')
-                     LIMIT ?",
-                )?;
-                let mut rows = statement.query(params![kind, micros(from), micros(until), limit as i64])?;
-                while let Some(row) = rows.next()? {
-                    let at = timestamp(row, 1)? + LATE_AFTER;
-                    let about = Some(About::Run(run_id(row, 0)?));
-                    occasions.push(Occasion { no: None, event: NotifyEvent::Late, at, about });
-                }
+            while let Some(row) = rows.next()? {
+                let at = timestamp(row, 1)? + LATE_AFTER;
+                let about = Some(About::Run(run_id(row, 0)?));
+                occasions.push(Occasion { no: None, event: NotifyEvent::Late, at, about });
             }
             Ok(occasions)
         })
@@ -286,4 +284,18 @@ fn missed(row: &Row<'_>, column: usize) -> Result<Missed> {
 fn event(row: &Row<'_>, column: usize) -> Result<NotifyEvent> {
     let text: String = row.get(column)?;
     NotifyEvent::parse(&text).ok_or_else(|| unreadable("an event", text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan;
+    use super::*;
+
+    #[test]
+    fn what_is_late_is_found_by_its_index() {
+        assert_eq!(
+            plan(LATE),
+            "SEARCH runs USING INDEX runs_unfinished (state=? AND scheduled_at>? AND scheduled_at<?)"
+        );
+    }
 }

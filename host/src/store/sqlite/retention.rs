@@ -277,22 +277,11 @@ fn old_skips(connection: &Connection, retention: Retention, now: Timestamp) -> R
 
 #[cfg(test)]
 mod tests {
+    use super::super::plan;
     use super::*;
-    use crate::store::StoreConfig;
 
     #[test]
     fn what_is_too_old_is_found_by_its_index() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("tarefa.db");
-        let store = Store::open(&StoreConfig { path, ..StoreConfig::default() }).expect("opens");
-        let plan = |sql: &str| {
-            let explain = format!("EXPLAIN QUERY PLAN {sql}");
-            let first = |connection: &Connection| {
-                let mut statement = connection.prepare(&explain)?;
-                Ok(statement.raw_query().next()?.expect("a plan has a step").get::<_, String>(3)?)
-            };
-            store.read(first).expect("explains")
-        };
         for part in [Part::Runs, Part::Logs] {
             let plan = plan(&part.sql());
             assert!(
