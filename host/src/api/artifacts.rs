@@ -6,7 +6,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::ApiState;
-use super::extract::{Id, Query, page_limit};
+use super::extract::{Id, Query, page, page_limit};
 use super::openapi::{Invalid, NotFound};
 use super::runs::blocking;
 use super::shapes::{ArtifactShape, ArtifactSummary, Page};
@@ -69,7 +69,7 @@ pub(super) async fn of_run(
             false => app.store.artifacts(id, after, limit + 1)?,
         })
     });
-    Ok(Json(page(found.await?, limit)))
+    Ok(Json(page(found.await?, limit, |last| last.no.to_string(), |artifact| Ok(summary(artifact)))?))
 }
 
 /// Show an artifact of a run with its content
@@ -110,14 +110,7 @@ pub(super) async fn newest(
     let before = query.cursor.unwrap_or(i64::MAX);
     let app = state.app.clone();
     let found = blocking(move || Ok(app.store.newest_artifacts(query.key.as_deref(), before, limit + 1)?));
-    Ok(Json(page(found.await?, limit)))
-}
-
-fn page(mut found: Vec<StoredArtifact>, limit: usize) -> Page<ArtifactSummary> {
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next_cursor = found.last().filter(|_| more).map(|last| last.no.to_string());
-    Page { items: found.into_iter().map(summary).collect(), next_cursor }
+    Ok(Json(page(found.await?, limit, |last| last.no.to_string(), |artifact| Ok(summary(artifact)))?))
 }
 
 fn summary(artifact: StoredArtifact) -> ArtifactSummary {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use utoipa::IntoParams;
 
 use super::ApiState;
-use super::extract::{AnyJson, JsonBody, Query, page_limit};
+use super::extract::{AnyJson, JsonBody, Query, page, page_limit};
 use super::openapi::{Conflict, Invalid, NotFound, TooLarge, UnsupportedMediaType};
 use super::runs::{SubmitQuery, blocking, trigger, wait_for_end};
 use super::shapes::{BrokenShape, DeploymentShape, EmptyShape, Page, RunShape, ScheduleShape, TriggerShape};
@@ -119,16 +119,12 @@ pub(super) async fn list(
 ) -> Result<Json<Page<DeploymentShape>>> {
     let limit = page_limit(query.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
     let app = state.app.clone();
-    let page = blocking(move || {
+    let listed = blocking(move || {
         let after = query.cursor.unwrap_or_default();
-        let mut deployments = app.store.deployments(query.module.as_deref(), &after, limit + 1)?;
-        let more = deployments.len() > limit;
-        deployments.truncate(limit);
-        let next_cursor = deployments.last().filter(|_| more).map(|deployment| deployment.name.clone());
-        let items = deployments.into_iter().map(|deployment| shape(&app, deployment, None)).collect::<Result<_>>()?;
-        Ok(Page { items, next_cursor })
+        let deployments = app.store.deployments(query.module.as_deref(), &after, limit + 1)?;
+        page(deployments, limit, |last| last.name.clone(), |deployment| shape(&app, deployment, None))
     });
-    Ok(Json(page.await?))
+    Ok(Json(listed.await?))
 }
 
 /// Delete a deployment with its schedules

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
+use super::shapes::Page;
 use crate::domain::RunId;
 use crate::error::{Error, ErrorKind};
 
@@ -101,6 +102,19 @@ pub(super) fn page_limit(given: Option<usize>, usual: usize, most: usize) -> Res
         limit if (1..=most).contains(&limit) => Ok(limit),
         limit => Err(Error::invalid(format!("`limit` is {limit}; it goes from 1 to {most}"))),
     }
+}
+
+/// A page of what was found with a `limit` one larger, so that there is more where that one is there, too.
+pub(super) fn page<S, T>(
+    mut found: Vec<S>,
+    limit: usize,
+    cursor: impl Fn(&S) -> String,
+    shape: impl FnMut(S) -> Result<T, Error>,
+) -> Result<Page<T>, Error> {
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next_cursor = found.last().filter(|_| more).map(cursor);
+    Ok(Page { items: found.into_iter().map(shape).collect::<Result<_, _>>()?, next_cursor })
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {

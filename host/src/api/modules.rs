@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::ApiState;
-use super::extract::{Query, WasmBody, page_limit};
+use super::extract::{Query, WasmBody, page, page_limit};
 use super::openapi::{Invalid, NotFound, TooLarge, UnsupportedMediaType};
 use super::shapes::{ModuleShape, Page, VersionShape};
 use crate::domain::Module;
@@ -82,12 +82,8 @@ pub(super) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<ModuleShape>>> {
     let limit = page_limit(query.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
-    let mut modules = state.app.store.modules(query.cursor.as_deref().unwrap_or_default(), limit + 1)?;
-    let more = modules.len() > limit;
-    modules.truncate(limit);
-    let next_cursor = modules.last().filter(|_| more).map(|module| module.name.clone());
-    let items = modules.into_iter().map(|module| shape(module, None)).collect();
-    Ok(Json(Page { items, next_cursor }))
+    let modules = state.app.store.modules(query.cursor.as_deref().unwrap_or_default(), limit + 1)?;
+    Ok(Json(page(modules, limit, |last| last.name.clone(), |module| Ok(shape(module, None)))?))
 }
 
 /// Show a module with its entries and versions

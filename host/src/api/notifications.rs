@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::ApiState;
-use super::extract::{Query, page_limit};
+use super::extract::{Query, page, page_limit};
 use super::openapi::Invalid;
 use super::shapes::Page;
 use crate::domain::{NotifyEvent, RunId, Timestamp};
@@ -84,12 +84,9 @@ pub(super) async fn list(
 ) -> Result<Json<Page<NotificationShape>>> {
     let limit = page_limit(query.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
     let filter = NotificationFilter { run: query.run, deployment: query.deployment, state: query.state };
-    let page = super::runs::blocking(move || {
-        let mut found = state.app.store.notifications(&filter, query.cursor, limit + 1)?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next_cursor = found.last().filter(|_| more).map(|last| last.no.to_string());
-        Ok(Page { items: found.into_iter().map(NotificationShape::from).collect(), next_cursor })
+    let listed = super::runs::blocking(move || {
+        let found = state.app.store.notifications(&filter, query.cursor, limit + 1)?;
+        page(found, limit, |last| last.no.to_string(), |stored| Ok(stored.into()))
     });
-    page.await.map(Json)
+    listed.await.map(Json)
 }

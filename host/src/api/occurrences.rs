@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::ApiState;
-use super::extract::{JsonBody, Query, page_limit};
+use super::extract::{JsonBody, Query, page, page_limit};
 use super::openapi::{Invalid, NotFound, TooLarge, UnsupportedMediaType};
 use super::runs::blocking;
 use super::shapes::{BackfillShape, BackfilledShape, Page, SkipShape, UpcomingList, UpcomingShape};
@@ -126,11 +126,8 @@ pub(super) async fn skips(
     let limit = page_limit(query.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
     let app = &state.app;
     app.deployment(&name)?;
-    let mut skips = app.store.skips(&name, query.cursor, limit + 1)?;
-    let more = skips.len() > limit;
-    skips.truncate(limit);
-    let next_cursor = skips.last().filter(|_| more).map(|skip| skip.no.to_string());
-    Ok(Json(Page { items: skips.into_iter().map(skip_shape).collect(), next_cursor }))
+    let skips = app.store.skips(&name, query.cursor, limit + 1)?;
+    Ok(Json(page(skips, limit, |last| last.no.to_string(), |skip| Ok(skip_shape(skip)))?))
 }
 
 fn skip_shape(stored: StoredSkip) -> SkipShape {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::ApiState;
-use super::extract::{Id, JsonBody, Query, page_limit};
+use super::extract::{Id, JsonBody, Query, page, page_limit};
 use super::filter::FilterQuery;
 use super::openapi::{Conflict, Invalid, NotFound, TooLarge, UnsupportedMediaType};
 use super::shapes::{Caller, LogShape, Page, RunShape, RunSummary, SubmitShape};
@@ -188,15 +188,11 @@ pub(super) async fn list(
     let filter = query.filter.read(state.app.clock.now())?;
     let before = query.cursor.as_deref().map(parse_cursor).transpose()?;
     let app = state.app.clone();
-    let page = blocking(move || {
-        let mut runs = app.store.runs(&filter, before, limit + 1)?;
-        let more = runs.len() > limit;
-        runs.truncate(limit);
-        let next_cursor = runs.last().filter(|_| more).map(|run| run.id.to_string());
-        let items = runs.iter().map(|run| summary(&app, run)).collect::<Result<_>>()?;
-        Ok(Page { items, next_cursor })
+    let listed = blocking(move || {
+        let runs = app.store.runs(&filter, before, limit + 1)?;
+        page(runs, limit, |last| last.id.to_string(), |run| summary(&app, &run))
     });
-    Ok(Json(page.await?))
+    Ok(Json(listed.await?))
 }
 
 /// Show a run with all that is known of it

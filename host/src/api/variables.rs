@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::ApiState;
-use super::extract::{AnyJson, Query, page_limit};
+use super::extract::{AnyJson, Query, page, page_limit};
 use super::openapi::{Conflict, Invalid, NotFound, TooLarge, UnsupportedMediaType};
 use super::shapes::{Page, VariableShape, VariableSummary};
 use super::view::raw;
@@ -39,17 +39,11 @@ pub(super) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<VariableSummary>>> {
     let limit = page_limit(query.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
-    let mut variables = state.app.store.variables(query.cursor.as_deref().unwrap_or_default(), limit + 1)?;
-    let more = variables.len() > limit;
-    variables.truncate(limit);
-    let next_cursor = variables.last().filter(|_| more).map(|last| last.name.clone());
-    let summary = |StoredVariable { name, value, size_bytes, updated_at }: StoredVariable| VariableSummary {
-        name,
-        preview: value,
-        size_bytes,
-        updated_at,
+    let variables = state.app.store.variables(query.cursor.as_deref().unwrap_or_default(), limit + 1)?;
+    let summary = |StoredVariable { name, value, size_bytes, updated_at }: StoredVariable| {
+        Ok(VariableSummary { name, preview: value, size_bytes, updated_at })
     };
-    Ok(Json(Page { items: variables.into_iter().map(summary).collect(), next_cursor }))
+    Ok(Json(page(variables, limit, |last| last.name.clone(), summary)?))
 }
 
 /// Show a variable

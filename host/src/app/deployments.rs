@@ -3,11 +3,12 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
-use super::{App, NewRun};
-use crate::domain::module::{check_name, nearest};
+use super::registry::missing;
+use super::{App, NewRun, Plan};
+use crate::domain::module::check_name;
 use crate::domain::parameters::Schema;
 use crate::domain::{
-    AcrossRules, Deployment, DeploymentSpec, Entry, Kind, NotifyRule, Run, Skip, SkipReason, TimetableRow, Trigger,
+    AcrossRules, Deployment, DeploymentSpec, NotifyRule, Run, Skip, SkipReason, TimetableRow, Trigger,
 };
 use crate::error::{Error, Result};
 
@@ -50,11 +51,8 @@ impl App {
         if let Some(deployment) = self.store.deployment(name)? {
             return Ok(deployment);
         }
-        let shown: String = name.chars().take(100).flat_map(char::escape_debug).collect();
         let known = self.store.deployments(None, "", 1000)?;
-        let near = nearest(name, known.iter().map(|deployment| deployment.name.as_str()));
-        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        Err(Error::not_found(format!("deployment `{shown}` does not exist{hint}")))
+        Err(missing("deployment", name, known.iter().map(|deployment| deployment.name.as_str())))
     }
 
     /// Makes a deployment as `spec` says, or changes the one of that name. What it says already changes nothing, and
@@ -173,7 +171,7 @@ impl App {
         };
         let index = version.find(&name).map_err(Error::not_found)?;
         let plan = self.allowed_plan(version, index, spec.settings())?;
-        check_parameters(plan.entry(), &spec).map_err(Error::invalid)?;
+        check_parameters(&plan, &spec).map_err(Error::invalid)?;
         spec.entry = Some(name);
         Ok(spec)
     }
@@ -276,13 +274,12 @@ pub(super) fn new_run(deployment: &Deployment, trigger: Trigger) -> NewRun {
 }
 
 /// A schedule gives no parameters: where there is one, the deployment's must be whole.
-fn check_parameters(entry: &Entry, spec: &DeploymentSpec) -> std::result::Result<(), String> {
-    let anything = serde_json::json!({"type": "object"});
-    let schema = entry.input.as_ref().unwrap_or(&anything);
+fn check_parameters(plan: &Plan, spec: &DeploymentSpec) -> std::result::Result<(), String> {
+    let (entry, parameters) = (plan.entry(), spec.parameters.clone());
     if spec.schedules.is_empty() {
-        return Schema::check_some(schema, spec.parameters.clone());
+        return entry.input.as_ref().map_or(Ok(()), |schema| Schema::check_some(schema, parameters));
     }
-    let kind = if entry.kind == Kind::Flow { "flow" } else { "task" };
-    let whole = Schema::compile(schema)?.complete(spec.parameters.clone());
+    let kind = entry.kind.as_str();
+    let whole = plan.schema().complete(parameters);
     whole.map(drop).map_err(|why| format!("the {kind} `{}` cannot be run with these parameters: {why}", entry.name))
 }

@@ -102,7 +102,7 @@ impl Version {
     /// Names the nearest one, or all.
     pub fn find(&self, name: &str) -> std::result::Result<usize, String> {
         self.position(name).ok_or_else(|| {
-            let shown: String = name.chars().take(100).flat_map(char::escape_debug).collect();
+            let shown = shown(name);
             let names = || self.module.entries.iter().map(|entry| entry.name.as_str());
             match nearest(name, names()) {
                 Some(near) => format!("module `{}` has no entry `{shown}`; did you mean `{near}`?", self.name),
@@ -193,16 +193,13 @@ impl App {
         if let Some(id) = self.store.find_version(name, digest)? {
             return self.version(id);
         }
-        let shown: String = name.chars().take(100).flat_map(char::escape_debug).collect();
         if let Some(digest) = digest
             && self.store.find_version(name, None)?.is_some()
         {
-            return Err(Error::not_found(format!("module `{shown}` has no version `{digest}`")));
+            return Err(Error::not_found(format!("module `{}` has no version `{digest}`", shown(name))));
         }
         let modules = self.store.modules("", 1000)?;
-        let near = nearest(name, modules.iter().map(|module| module.name.as_str()));
-        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        Err(Error::not_found(format!("module `{shown}` does not exist{hint}")))
+        Err(missing("module", name, modules.iter().map(|module| module.name.as_str())))
     }
 
     /// The entry that a flow of `version` means by `name`: one of its own module, or `module/entry`.
@@ -256,4 +253,15 @@ impl App {
             http: Vec::new(),
         }
     }
+}
+
+/// What is called so does not exist; names the nearest of those that do.
+pub(super) fn missing<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Error {
+    let hint = nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    Error::not_found(format!("{what} `{}` does not exist{hint}", shown(name)))
+}
+
+/// A name that may be anything, as errors have it.
+fn shown(name: &str) -> String {
+    name.chars().take(100).flat_map(char::escape_debug).collect()
 }

@@ -103,15 +103,7 @@ impl App {
             new.occurrence = Some(Occurrence { schedule_id: row.id.clone(), at });
             match self.prepare(new) {
                 Ok(run) => firing.runs.push(run),
-                Err(error) => firing.skips.push(Skip {
-                    schedule_id: row.id.clone(),
-                    first_at: at,
-                    last_at: at,
-                    n: 1,
-                    why: SkipReason::Refused,
-                    detail: error.message,
-                    run_id: None,
-                }),
+                Err(error) => firing.skips.push(Skip::one(row.id.clone(), at, SkipReason::Refused, error.message)),
             }
         }
         Ok(Some(firing))

@@ -60,6 +60,13 @@ pub struct Skip {
     pub run_id: Option<RunId>,
 }
 
+impl Skip {
+    /// A single occurrence.
+    pub fn one(schedule_id: ScheduleId, at: Timestamp, why: SkipReason, detail: String) -> Skip {
+        Skip { schedule_id, first_at: at, last_at: at, n: 1, why, detail, run_id: None }
+    }
+}
+
 /// Why an occurrence was not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -42,15 +42,8 @@ impl Store {
                 .optional()?;
             let Some(next) = stopped else { return Ok(()) };
             let at = super::rows::to_timestamp(next)?;
-            let skip = Skip {
-                schedule_id: ScheduleId(id.to_owned()),
-                first_at: at,
-                last_at: at,
-                n: 1,
-                why: SkipReason::Refused,
-                detail: format!("the schedule was stopped: {why}"),
-                run_id: None,
-            };
+            let why = format!("the schedule was stopped: {why}");
+            let skip = Skip::one(ScheduleId(id.to_owned()), at, SkipReason::Refused, why);
             record(transaction, deployment, &skip, now)
         })
     }
@@ -61,9 +54,7 @@ impl Store {
             firings.iter().map(|firing| fire(transaction, changed, firing, now)).collect()
         })
     }
-}
 
-impl Store {
     /// Puts runs of occurrences on record, but for those whose occurrence was run before; with `dry_run` only tells.
     pub fn insert_occurrences(&self, runs: &[Run], dry_run: bool) -> Result<Vec<Inserted>> {
         self.transact_on_runs(|transaction, changed| {
@@ -125,15 +116,9 @@ fn fire(transaction: &Connection, changed: &mut Vec<Changed>, firing: &Firing, n
 fn conflict(run: &Run, skipped: Skipped) -> Skip {
     let Skipped { name, max, by } = skipped;
     let occurrence = run.occurrence.clone().expect("it is the run of an occurrence");
-    Skip {
-        schedule_id: occurrence.schedule_id,
-        first_at: occurrence.at,
-        last_at: occurrence.at,
-        n: 1,
-        why: SkipReason::Conflict,
-        detail: format!("the limit of `{name}` is {max}"),
-        run_id: Some(by),
-    }
+    let detail = format!("the limit of `{name}` is {max}");
+    let skip = Skip::one(occurrence.schedule_id, occurrence.at, SkipReason::Conflict, detail);
+    Skip { run_id: Some(by), ..skip }
 }
 
 /// The run on record of the same occurrence.
